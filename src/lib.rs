@@ -1,0 +1,27 @@
+//! `faraday-agent`: takes RUN commands from a Faraday server, runs executors, delivers what they print.
+//!
+//! Layers, arrows never point back:
+//!
+//! ```text
+//! main → cli → shell → engine → { proto, frame }
+//! ```
+//!
+//! | part     | owns                                                              | never does |
+//! |----------|-------------------------------------------------------------------|------------|
+//! | `frame`  | bytes → documents → hosts; where a stream ends; journal records    | I/O |
+//! | `proto`  | messages of both command channels, parameter types, manifests, the bulk_create body | I/O |
+//! | `config` | what `dispatcher.yaml` may say, and every complaint about it       | I/O beyond reading that one file |
+//! | `report` | scanner reports → documents (`agent report`)                       | decisions about runs |
+//! | `engine` | every decision: what runs, when to send, retry, kill, give up      | I/O, clocks, threads |
+//! | `shell`  | every system call: epoll, sockets, children, signals, files, TLS   | decisions |
+//! | `cli`    | arguments, logging, exit code                                      | anything else |
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod frame;
+pub mod proto;
+pub mod report;
+pub mod shell;
