@@ -1,1 +1,4 @@
-//! (head of `proto`)
+//! What crosses the wire: messages of both command channels, parameter types, manifests, the `bulk_create` body.
+//! Bytes and values in, bytes and values out: no I/O, no clock, no decisions.
+
+pub mod param;
