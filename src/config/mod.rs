@@ -1,1 +1,3 @@
-//! (head of `config`)
+//! What `dispatcher.yaml` may say, and every complaint about it.
+
+pub mod settings;

@@ -1,0 +1,119 @@
+//! What a checked configuration says, in types that cannot hold a mistake. Filled by the reader beside it, read by everybody.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::proto::param::Param;
+
+/// The whole of a `dispatcher.yaml`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub server: Server,
+    /// `tokens.agent`: the token of an agent that registered earlier.
+    pub token: Option<AgentToken>,
+    pub agent: Agent,
+}
+
+/// Where the Faraday server is and how to speak to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Name or address, without scheme, port, brackets or path.
+    pub host: String,
+    pub api_port: u16,
+    /// Same as `api_port` where the file names none.
+    pub websocket_port: u16,
+    /// TLS for REST and the command channel.
+    pub tls: bool,
+    /// PEM file: a CA, or the server's own certificate.
+    pub tls_cert: Option<PathBuf>,
+    /// `ssl_ignore` turned round: false accepts any certificate.
+    pub tls_verify: bool,
+    /// Put before every path: empty, or `/one/or/more` with no slash at the end.
+    pub base_route: String,
+    pub protocol: ProtocolChoice,
+}
+
+/// `server.protocol`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProtocolChoice {
+    #[default]
+    Auto,
+    SocketIo,
+    WebSocket,
+}
+
+/// What this agent is called, what it runs and within which bounds.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    pub name: String,
+    pub description: String,
+    /// In the order of the file.
+    pub executors: Vec<Executor>,
+    /// `agent.state_dir`; where to look without it is the shell's to say.
+    pub state_dir: Option<PathBuf>,
+    /// How many runs may be alive at once; `None` is any number.
+    pub concurrent_runs_max: Option<usize>,
+    /// Between SIGTERM and SIGKILL.
+    pub stop_grace: Duration,
+}
+
+/// One executor as configured.
+#[derive(Clone, Debug)]
+pub struct Executor {
+    pub name: String,
+    pub program: Program,
+    /// In the order of the file.
+    pub params: Vec<Param>,
+    /// Names in upper case.
+    pub varenvs: Vec<(String, Secret)>,
+    /// `timeout_s`: a run is ended after this long.
+    pub timeout: Option<Duration>,
+}
+
+/// What an executor starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// `cmd`, for `/bin/sh -c`.
+    Command(String),
+    /// `repo_executor` without its extension: one of the executors inside this binary.
+    Official(String),
+}
+
+/// A value that nobody may read in a log: prints as `[redacted]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: String) -> Secret {
+        Secret(value)
+    }
+
+    /// The value itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// The 64 letters and digits by which the server knows this agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentToken(Secret);
+
+impl AgentToken {
+    /// `None` unless it is 64 ASCII letters and digits.
+    pub fn parse(text: &str) -> Option<AgentToken> {
+        let fits = text.len() == 64 && text.bytes().all(|b| b.is_ascii_alphanumeric());
+        fits.then(|| AgentToken(Secret::new(text.to_owned())))
+    }
+
+    /// The token itself, for the header that carries it and the file that keeps it.
+    pub fn reveal(&self) -> &str {
+        self.0.reveal()
+    }
+}
