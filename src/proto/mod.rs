@@ -1,5 +1,10 @@
 //! What crosses the wire: messages of both command channels, parameter types, manifests, the `bulk_create` body.
 //! Bytes and values in, bytes and values out: no I/O, no clock, no decisions.
 
+pub mod channel;
 pub mod excerpt;
+pub mod message;
 pub mod param;
+
+mod socketio;
+mod websocket;
