@@ -1,6 +1,7 @@
 //! What crosses the wire: messages of both command channels, parameter types, manifests, the `bulk_create` body.
 //! Bytes and values in, bytes and values out: no I/O, no clock, no decisions.
 
+pub mod bulk;
 pub mod channel;
 pub mod excerpt;
 pub mod message;
