@@ -56,7 +56,57 @@ pub struct Agent {
     pub concurrent_runs_max: Option<usize>,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
+    /// `agent.sync_ms`: how much of the journal a power cut may cost; zero syncs every write.
+    pub sync: Duration,
+    /// What one run's journal may take before its executor has to wait.
+    pub journal_bytes_max: u64,
+    /// How long after an executor's end its last findings may wait before the server is told that they do.
+    pub delivery_grace: Duration,
+    /// `agent.retry_days`: after this long without success a finding is put aside.
+    pub retry: Duration,
 }
+
+/// What an agent is that was told nothing: no name, no executors, and every limit at its usual value.
+impl Default for Agent {
+    fn default() -> Agent {
+        Agent {
+            name: String::new(),
+            description: String::new(),
+            executors: Vec::new(),
+            state_dir: None,
+            concurrent_runs_max: None,
+            stop_grace: Duration::from_secs(10),
+            sync: Duration::from_secs(1),
+            journal_bytes_max: 4 << 30,
+            delivery_grace: Duration::from_secs(60),
+            retry: Duration::from_secs(7 * 86_400),
+        }
+    }
+}
+
+impl Agent {
+    /// The name as one component of a path: what is not a letter, digit, `-`, `_`, `.` or space in between stands as `%`
+    /// and two hex digits, so that different names give different directories and `..` or `a/b` lead nowhere else.
+    pub fn directory_name(&self) -> String {
+        let mut directory = String::new();
+        for (index, byte) in self.name.bytes().enumerate() {
+            match byte {
+                b'.' if index == 0 => directory.push_str("%2E"),
+                b'-' | b'_' | b'.' | b' ' => directory.push(char::from(byte)),
+                byte if byte.is_ascii_alphanumeric() => directory.push(char::from(byte)),
+                byte => directory.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        if directory.len() > DIRECTORY_BYTES_MAX {
+            directory.truncate(DIRECTORY_BYTES_MAX);
+            directory.push_str(&format!("%{:08x}", crc32fast::hash(self.name.as_bytes())));
+        }
+        directory
+    }
+}
+
+/// With the checksum of a longer name behind it still below the 255 bytes that file systems take.
+const DIRECTORY_BYTES_MAX: usize = 200;
 
 /// One executor as configured.
 #[derive(Clone, Debug)]
@@ -115,5 +165,41 @@ impl AgentToken {
     /// The token itself, for the header that carries it and the file that keeps it.
     pub fn reveal(&self) -> &str {
         self.0.reveal()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_component_of_a_path() {
+        let long = "x".repeat(300);
+        let table = [
+            ("agent-1", "agent-1"),
+            ("My Agent v1.2", "My Agent v1.2"),
+            ("a/b", "a%2Fb"),
+            ("..", "%2E."),
+            (".hidden", "%2Ehidden"),
+            ("100%", "100%25"),
+            ("é", "%C3%A9"),
+            (
+                &long,
+                &format!("{}%{:08x}", &long[..200], crc32fast::hash(long.as_bytes())),
+            ),
+        ];
+        for (name, expected) in table {
+            let agent = Agent {
+                name: name.to_owned(),
+                ..Agent::default()
+            };
+            assert_eq!(agent.directory_name(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_print_as_nothing() {
+        let token = AgentToken::parse(&"a1B2".repeat(16));
+        assert_eq!(format!("{token:?}"), "Some(AgentToken([redacted]))");
     }
 }

@@ -1,0 +1,171 @@
+//! The section `agent`, and warnings everywhere.
+
+use super::*;
+
+#[test]
+fn every_agent_key() {
+    let usual = agent(AGENT);
+    assert_eq!((usual.name.as_str(), usual.description.as_str()), ("a", ""));
+    assert_eq!((usual.state_dir, usual.concurrent_runs_max), (None, None));
+    assert_eq!(usual.stop_grace, Duration::from_secs(10));
+
+    let told = agent(
+        "agent_name: 'a / b', description: d, executors: {e: {cmd: x}}, state_dir: /s, max_concurrent_runs: '4', \
+         stop_grace_s: 0.5, sync_ms: 0, journal_bytes_max: 1000, delivery_grace_s: 5, retry_days: 1",
+    );
+    assert_eq!(
+        (told.name.as_str(), told.description.as_str()),
+        ("a / b", "d")
+    );
+    assert_eq!(
+        (told.state_dir, told.concurrent_runs_max),
+        (Some(PathBuf::from("/s")), Some(4))
+    );
+    assert_eq!(
+        (told.stop_grace, told.sync),
+        (Duration::from_millis(500), Duration::ZERO)
+    );
+    assert_eq!(told.journal_bytes_max, 1000);
+    assert_eq!(
+        (told.delivery_grace, told.retry),
+        (Duration::from_secs(5), Duration::from_secs(86_400))
+    );
+}
+
+#[test]
+fn what_is_wrong_with_an_agent() {
+    check_problems(
+        in_agent,
+        &[
+            (
+                "",
+                &[
+                    "agent.agent_name: missing; expected a name",
+                    "agent.executors: missing; expected a mapping of names to executors",
+                ],
+            ),
+            (
+                "agent_name: ' ', executors: {}",
+                &["agent.agent_name: \" \" is not a name"],
+            ),
+            (
+                "agent_name: \"a\\nb\", executors: {}",
+                &["agent.agent_name: \"a\\nb\" is not a name"],
+            ),
+            (
+                "agent_name: a, executors: [nmap]",
+                &["agent.executors: a list where a mapping of keys to values is expected"],
+            ),
+            (
+                "agent_name: a, executors: {'my nmap': {cmd: x}, '': {cmd: x}, n: x}",
+                &[
+                    "agent.executors.\"my nmap\": an executor's name must not be empty or have spaces in it",
+                    "agent.executors.\"\": an executor's name must not be empty or have spaces in it",
+                    "agent.executors.n: a text where a mapping of keys to values is expected",
+                ],
+            ),
+            (
+                "agent_name: a, executors: {}, description: [d], state_dir: {}, max_concurrent_runs: 0, stop_grace_s: -1",
+                &[
+                    "agent.description: a list is not a text",
+                    "agent.state_dir: a mapping is not a path",
+                    "agent.max_concurrent_runs: \"0\" is not a whole number from 1",
+                    "agent.stop_grace_s: \"-1\" is not a number of seconds (0 to 31622400)",
+                ],
+            ),
+            (
+                "agent_name: a, executors: {}, sync_ms: x, journal_bytes_max: 4G, delivery_grace_s: x, retry_days: x",
+                &[
+                    "agent.sync_ms: \"x\" is not a number of milliseconds (0 to 31622400000)",
+                    "agent.journal_bytes_max: \"4G\" is not a number of bytes from 1",
+                    "agent.delivery_grace_s: \"x\" is not a number of seconds (0 to 31622400)",
+                    "agent.retry_days: \"x\" is not a number of days (0 to 366)",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_deserves_a_warning() {
+    check_warnings(
+        in_executor,
+        &[
+            (
+                "cmd: x, tiemout_s: 1",
+                &["agent.executors.e.tiemout_s: unknown key, not read; did you mean timeout_s?"],
+            ),
+            (
+                "cmd: x, repo_executor: nmap",
+                &["agent.executors.e.cmd: not used, because there is a repo_executor"],
+            ),
+            (
+                "cmd: x, cmd: y",
+                &["agent.executors.e.cmd: given more than once; the last one counts"],
+            ),
+            (
+                "cmd: x, params: {T: {mandatory: no, type: ip, base: s, basis: s}}",
+                &["agent.executors.e.params.T.basis: unknown key, not read; did you mean base?"],
+            ),
+            (
+                "cmd: x, varenvs: {a: 1, A: 2}",
+                &[
+                    "agent.executors.e.varenvs.A: another key becomes the same environment variable A; the last one counts",
+                ],
+            ),
+        ],
+    );
+    check_warnings(
+        in_agent,
+        &[
+            (
+                "agent_name: a, executors: {}",
+                &["agent.executors: empty; the server will have nothing to run here"],
+            ),
+            (
+                "agent_name: a, executors: ",
+                &["agent.executors: empty; the server will have nothing to run here"],
+            ),
+            (
+                "agent_name: a, executors: {e: {cmd: x}}, descripcion: d",
+                &["agent.descripcion: unknown key, not read; did you mean description?"],
+            ),
+        ],
+    );
+    check_warnings(
+        |section| format!("{}{section}", file(SERVER, AGENT)),
+        &[
+            ("", &[]),
+            (
+                "tokens: {agnet: x}",
+                &["tokens.agnet: unknown key, not read; did you mean agent?"],
+            ),
+            (
+                "token: {}",
+                &["token: unknown key, not read; did you mean tokens?"],
+            ),
+            (
+                "plugins: {}",
+                &["plugins: unknown key, not read; known here: server, tokens, agent"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn of_a_key_given_twice_the_last_counts() {
+    let text = file(
+        SERVER,
+        "agent_name: a, executors: {e: {cmd: x}, e: {cmd: y}}",
+    );
+    let (settings, warnings) = parse(&text).expect("settings");
+    assert_eq!(settings.agent.executors.len(), 1);
+    assert_eq!(
+        settings.agent.executors[0].program,
+        Program::Command("y".into())
+    );
+    assert_eq!(
+        lines(&warnings),
+        ["agent.executors.e: given more than once; the last one counts"]
+    );
+}
