@@ -112,18 +112,15 @@ impl<'a> Section<'a> {
 
     /// One value or a list of them at a key that must be there; a single problem makes it `None`.
     pub fn required_list<T>(&mut self, key: &'a str, kind: &Kind<T>) -> Option<Vec<T>> {
-        let items = match self.tree(key) {
-            None => return self.required(key, kind).map(|value| vec![value]),
-            Some(Tree::List(items)) if items.is_empty() => {
-                self.problem(
-                    key,
-                    format!("an empty list; expected {}, or several", kind.expected),
-                );
-                return None;
-            }
-            Some(Tree::List(items)) => items,
-            Some(_) => return self.required(key, kind).map(|value| vec![value]),
+        let Some(Tree::List(items)) = self.entry(key) else {
+            return self.required(key, kind).map(|value| vec![value]);
         };
+        self.known.push(key);
+        if items.is_empty() {
+            let text = format!("an empty list; expected {}, or several", kind.expected);
+            self.problem(key, text);
+            return None;
+        }
         let mut values = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             match read(item, kind) {
@@ -159,9 +156,9 @@ impl<'a> Section<'a> {
         self.entries.iter().map(|(key, _)| *key).collect()
     }
 
-    /// Keys that other agents read and this one does not need: no warning for these.
-    pub fn ignore(&mut self, keys: &[&'a str]) {
-        self.known.extend(keys);
+    /// Passes over keys that other agents read and this one does not need: no warning for these, and no hint to them.
+    pub fn ignore(&mut self, keys: &[&str]) {
+        self.entries.retain(|(key, _)| !keys.contains(key));
     }
 
     /// Complains about the value at `key`.
@@ -230,12 +227,14 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// `a.b`, with keys that are not plain words in quotes.
+/// `a.b`, with keys that are not plain words in quotes. What follows a `=` is probably a value that was to follow a colon,
+/// and may be secret.
 fn joined(path: &str, key: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-[]".contains(c);
-    let key = match !key.is_empty() && key.chars().all(plain) {
-        true => key.to_owned(),
-        false => quoted(key),
+    let key = match key.split_once('=') {
+        Some((name, _)) => format!("{}…", quoted(&format!("{name}="))),
+        None if !key.is_empty() && key.chars().all(plain) => key.to_owned(),
+        None => quoted(key),
     };
     match path {
         "" => key,

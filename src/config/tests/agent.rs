@@ -104,6 +104,12 @@ fn what_deserves_a_warning() {
                 &["agent.executors.e.cmd: given more than once; the last one counts"],
             ),
             (
+                "cmd: x, params: {T: {mandatory: no, type: ip, base: s, comment: s}}",
+                &[
+                    "agent.executors.e.params.T.comment: unknown key, not read; known here: mandatory, type, base",
+                ],
+            ),
+            (
                 "cmd: x, params: {T: {mandatory: no, type: ip, base: s, basis: s}}",
                 &["agent.executors.e.params.T.basis: unknown key, not read; did you mean base?"],
             ),

@@ -132,10 +132,10 @@ fn what_is_wrong_with_varenvs() {
             ],
         ),
         (
-            "cmd: x, varenvs: {'': hunter2, 'b=c': hunter2}",
+            "cmd: x, varenvs: {'': hunter2, 'b=hunter2': hunter2}",
             &[
                 &format!(".varenvs.\"\": {name}"),
-                &format!(".varenvs.\"b=c\": {name}"),
+                &format!(".varenvs.\"b=\"…: {name}"),
             ],
         ),
     ]);
