@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use argh::FromArgs;
 use log::LevelFilter;
 
+use crate::config::settings::Secret;
+
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
 pub enum Request {
@@ -21,7 +23,7 @@ pub enum Request {
 pub struct Run {
     pub config: PathBuf,
     /// Six digits.
-    pub registration_token: Option<String>,
+    pub registration_token: Option<Secret>,
     pub log_level: LevelFilter,
     /// `None` is stderr.
     pub log_file: Option<PathBuf>,
@@ -135,9 +137,9 @@ fn texts(words: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, Strin
 }
 
 /// Says nothing of the token itself: it opens the server to whoever reads the log.
-fn registration_token(token: String) -> Result<String, String> {
+fn registration_token(token: String) -> Result<Secret, String> {
     match token.len() == 6 && token.bytes().all(|b| b.is_ascii_digit()) {
-        true => Ok(token),
+        true => Ok(Secret::new(token)),
         false => {
             Err("--token: expected the six digits that the server shows for new agents".into())
         }
@@ -179,7 +181,7 @@ mod tests {
     #[test]
     fn requests() {
         let full = Run {
-            registration_token: Some("012345".into()),
+            registration_token: Some(Secret::new("012345".into())),
             log_level: LevelFilter::Trace,
             log_file: Some("a.log".into()),
             ..run()

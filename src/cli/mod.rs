@@ -42,7 +42,8 @@ fn run(asked: Run) -> ExitCode {
             warnings
                 .iter()
                 .for_each(|warning| warn!("{reading}: {warning}"));
-            serve(settings, asked.registration_token)
+            let token = asked.registration_token;
+            serve(settings, token.map(|token| token.reveal().to_owned()))
         }
         Err(findings) => {
             complain_of_all(&reading, &findings, asked.log_file.is_some());

@@ -162,12 +162,16 @@ impl<'t, P: Iterator<Item = Result<ParserEvent<'t>, ScanError>>> Builder<'t, P> 
     }
 }
 
-/// `!!str` keeps even `null` a text, as quotes do. Other tags say nothing that the key does not say better.
+/// `!!str` keeps even `null` a text, as quotes do, and `!!null` (which PyYAML puts before quotes) is one whatever the style.
+/// Other tags say nothing that the key does not say better.
 fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Tree {
-    let is_text =
-        style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
+    let may_be_null = match tag.and_then(Tag::core_suffix) {
+        Some("null") => true,
+        Some("str") => false,
+        _ => style == ScalarStyle::Plain,
+    };
     match text {
-        "" | "~" | "null" | "Null" | "NULL" if !is_text => Tree::Null,
+        "" | "~" | "null" | "Null" | "NULL" if may_be_null => Tree::Null,
         text => Tree::Text(text.to_owned()),
     }
 }
@@ -228,6 +232,7 @@ mod tests {
             ("'null'", text("null")),
             ("''", text("")),
             ("!!str null", text("null")),
+            ("!!null 'null'", Tree::Null),
             ("!!int '5'", text("5")),
             ("!vault abc", text("abc")),
             ("", Tree::Null),
