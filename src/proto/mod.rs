@@ -4,6 +4,7 @@
 pub mod bulk;
 pub mod channel;
 pub mod excerpt;
+pub mod manifest;
 pub mod message;
 pub mod param;
 
