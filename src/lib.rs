@@ -12,6 +12,7 @@
 //! | `proto`  | messages of both command channels, parameter types, manifests, the bulk_create body | I/O |
 //! | `config` | what `dispatcher.yaml` may say, and every complaint about it       | I/O beyond reading that one file |
 //! | `report` | scanner reports → documents (`agent report`)                       | decisions about runs |
+//! | `official` | the executors inside this binary: manifests and scripts               | running them |
 //! | `engine` | every decision: what runs, when to send, retry, kill, give up      | I/O, clocks, threads |
 //! | `shell`  | every system call: epoll, sockets, children, signals, files, TLS   | decisions |
 //! | `cli`    | arguments, logging, exit code                                      | anything else |
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod frame;
+pub mod official;
 pub mod proto;
 pub mod report;
 pub mod shell;
