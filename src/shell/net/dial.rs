@@ -142,14 +142,6 @@ fn sum_up(server: &Server, hint: &Hint, misses: &[(Try, Miss)]) -> Fault {
         false => format!("{tried}: {}", miss.words),
     });
     let clauses = clauses.collect::<Vec<_>>().join("; ");
-    let mut advice = "Check server.websocket_port and server.base_route; a reverse proxy in between must forward websocket \
-                      upgrades (the Upgrade and Connection headers)"
-        .to_owned();
-    if server.protocol != ProtocolChoice::Auto {
-        advice.push_str("; server.protocol: auto would find out the protocol");
-    } else if hint.is_old() {
-        advice.push_str("; servers before 5.0 have a port of its own for it, 9000 unless changed");
-    }
     let transient = misses.iter().any(|(_, miss)| miss.kind == Kind::Transient);
     let kind = if transient {
         Kind::Transient
@@ -159,8 +151,29 @@ fn sum_up(server: &Server, hint: &Hint, misses: &[(Try, Miss)]) -> Fault {
     Fault {
         kind,
         status: None,
-        words: format!("no command channel: {clauses}. {advice}"),
+        words: format!(
+            "no command channel: {clauses}{}",
+            advice(server, hint, misses)
+        ),
     }
+}
+
+/// What to look at when something answered, but not with a channel. A port that is silent has its advice in its own clause.
+fn advice(server: &Server, hint: &Hint, misses: &[(Try, Miss)]) -> String {
+    if !misses.iter().any(|(_, miss)| miss.answered) {
+        return String::new();
+    }
+    let more = match server.protocol {
+        ProtocolChoice::Auto if hint.is_old() => {
+            "; servers before 5.0 have a port of its own for it, 9000 unless changed"
+        }
+        ProtocolChoice::Auto => "",
+        _ => "; server.protocol: auto would find out the protocol",
+    };
+    format!(
+        ". Check server.websocket_port and server.base_route; a reverse proxy in between must forward websocket upgrades \
+         (the Upgrade and Connection headers){more}"
+    )
 }
 
 #[cfg(test)]

@@ -60,13 +60,12 @@ impl Link {
     }
 
     /// No blocking call lasts beyond this moment: it ends with `TimedOut`.
-    pub fn set_deadline(&mut self, deadline: Option<Instant>) -> io::Result<()> {
-        self.socket.set_deadline(deadline)
+    pub fn set_deadline(&mut self, deadline: Instant) {
+        self.socket.set_deadline(deadline);
     }
 
     /// Makes the link non-blocking for good.
     pub fn unblock(&mut self) -> io::Result<()> {
-        self.set_deadline(None)?;
         self.socket.set_nonblocking(true)
     }
 
@@ -74,7 +73,6 @@ impl Link {
     /// TLS records that carry nothing (session tickets) are taken in on the way.
     pub(super) fn is_idle(&mut self) -> bool {
         let look = |link: &mut Link| -> io::Result<usize> {
-            link.set_deadline(None)?;
             link.socket.set_nonblocking(true)?;
             let seen = link.read(&mut [0]);
             link.socket.set_nonblocking(false)?;
@@ -147,9 +145,8 @@ fn handshake(
     })?;
     let mut tls = ClientConnection::new(Arc::clone(config), name)
         .map_err(|error| Fault::setup(format!("cannot start TLS to {place}: {error}")))?;
-    let deadline = Instant::now() + limit;
+    socket.set_deadline(Instant::now() + limit);
     let mut complete = || -> io::Result<()> {
-        socket.set_deadline(Some(deadline))?;
         while tls.is_handshaking() {
             tls.complete_io(socket)?;
         }

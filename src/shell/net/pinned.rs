@@ -36,15 +36,39 @@ impl PrivateTrust {
     ) -> Result<PrivateTrust, String> {
         let mut roots = RootCertStore::empty();
         for (index, certificate) in certificates.iter().enumerate() {
-            Facts::read(certificate)
-                .map_err(|error| format!("certificate {} cannot be read: {error}", index + 1))?;
-            // A pin need not be fit to be a root.
-            let _ = roots.add(certificate.clone());
+            // A pin need not be fit to be a root, nor a root be one whose names we can read.
+            let root = roots.add(certificate.clone());
+            if let (Err(error), Err(_)) = (Facts::read(certificate), root) {
+                return Err(format!("certificate {} cannot be read: {error}", index + 1));
+            }
         }
         Ok(PrivateTrust {
             certificates,
             roots,
             algorithms,
+        })
+    }
+
+    fn verify_chain(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let parsed = ParsedCertificate::try_from(end_entity)?;
+        let verified = verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &self.roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        );
+        verified.map_err(|error| match error {
+            // A certificate made anew under the old name: its key is not the one that the old one would check with.
+            Error::InvalidCertificate(CertificateError::BadSignature) => {
+                CertificateError::UnknownIssuer.into()
+            }
+            other => other,
         })
     }
 
@@ -63,15 +87,7 @@ impl ServerCertVerifier for PrivateTrust {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if !self.is_pinned(end_entity) {
-            let parsed = ParsedCertificate::try_from(end_entity)?;
-            let algorithms = self.algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(
-                &parsed,
-                &self.roots,
-                intermediates,
-                now,
-                algorithms,
-            )?;
+            self.verify_chain(end_entity, intermediates, now)?;
         }
         let facts = Facts::read(end_entity).map_err(|_| CertificateError::BadEncoding)?;
         facts.check_time(now)?;

@@ -85,7 +85,8 @@ impl fmt::Display for Place {
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
-    deadline: Option<Instant>,
+    deadline: Instant,
+    nonblocking: bool,
 }
 
 impl Socket {
@@ -101,31 +102,29 @@ impl Socket {
         let _ = stream.set_nodelay(true);
         Ok(Socket {
             stream,
-            deadline: None,
+            deadline,
+            nonblocking: false,
         })
     }
 
-    /// No blocking call lasts beyond this moment; `None` is for ever.
-    pub fn set_deadline(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+    /// No blocking call lasts beyond this moment. Until it is set, the limit of `connect` holds.
+    pub fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = deadline;
-        if deadline.is_none() {
-            self.stream.set_read_timeout(None)?;
-            self.stream.set_write_timeout(None)?;
-        }
-        Ok(())
     }
 
     /// From now on calls do not wait (true), or wait until the deadline (false).
     pub fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()> {
-        self.stream.set_nonblocking(nonblocking)
+        self.stream.set_nonblocking(nonblocking)?;
+        self.nonblocking = nonblocking;
+        Ok(())
     }
 
     /// Bounds the next blocking call by what is left until the deadline.
     fn arm(&self, set: impl Fn(&TcpStream, Option<Duration>) -> io::Result<()>) -> io::Result<()> {
-        let Some(deadline) = self.deadline else {
+        if self.nonblocking {
             return Ok(());
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
+        }
+        let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -135,7 +134,7 @@ impl Socket {
     /// A blocking socket reports its time limit as `WouldBlock` (socket(7), SO_RCVTIMEO).
     fn named(&self, result: io::Result<usize>) -> io::Result<usize> {
         match result {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.deadline.is_some() => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !self.nonblocking => {
                 Err(io::ErrorKind::TimedOut.into())
             }
             other => other,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 use ureq::config::Config;
@@ -90,7 +90,7 @@ impl LinkTransport {
             ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
             _ => ureq::Error::Io(error),
         };
-        self.link.set_deadline(deadline(timeout)).map_err(name)?;
+        self.link.set_deadline(deadline(timeout));
         self.link
             .write_all(&self.buffers.output()[..amount])
             .map_err(name)?;
@@ -118,7 +118,7 @@ impl Transport for LinkTransport {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         let timeout = timeout.for_read();
-        self.link.set_deadline(deadline(timeout))?;
+        self.link.set_deadline(deadline(timeout));
         let received = self.link.read(self.buffers.input_append_buf());
         match (received, self.unsent.take()) {
             (Ok(0) | Err(_), Some(unsent)) => Err(unsent),
@@ -143,9 +143,11 @@ impl Transport for LinkTransport {
     }
 }
 
-fn deadline(timeout: NextTimeout) -> Option<Instant> {
-    match timeout.after {
-        Left::Exact(left) => Some(Instant::now() + left),
-        Left::NotHappening => None,
-    }
+/// Every phase of a request has its limit (`Api::new`); should one be missing, an hour is still not for ever.
+fn deadline(timeout: NextTimeout) -> Instant {
+    let left = match timeout.after {
+        Left::Exact(left) => left,
+        Left::NotHappening => Duration::from_secs(3600),
+    };
+    Instant::now() + left
 }

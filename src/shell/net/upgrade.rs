@@ -115,9 +115,7 @@ impl Try {
     }
 
     fn upgrade(&self, mut link: Link, limit: Duration) -> Result<WebSocket<Link>, Miss> {
-        let deadline = Instant::now() + limit;
-        link.set_deadline(Some(deadline))
-            .map_err(|error| words::exchange(&self.place, &error))?;
+        link.set_deadline(Instant::now() + limit);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
@@ -198,9 +196,7 @@ impl Try {
 /// The `0{…}` that a Socket.IO server sends as soon as it has upgraded. A raw server upgrades on any path, then says nothing.
 fn greeting(socket: &mut WebSocket<Link>, limit: Duration) -> Result<String, Miss> {
     let miss = |words: String| Err(Miss::answered(Kind::Transient, words));
-    if let Err(error) = socket.get_mut().set_deadline(Some(Instant::now() + limit)) {
-        return miss(format!("upgraded, then failed: {error}"));
-    }
+    socket.get_mut().set_deadline(Instant::now() + limit);
     loop {
         match socket.read() {
             Ok(Message::Text(text)) if text.starts_with("0{") => {

@@ -170,7 +170,7 @@ fn certificate(place: &Place, error: &CertificateError) -> Fault {
             place.host
         )),
         CertificateError::BadSignature => Fault::setup(format!(
-            "{place} presents a certificate without holding its key: somebody may be in between"
+            "{place} presents a certificate without holding its key, or a forged one: somebody may be in between"
         )),
         error if place.pinned => Fault::setup(format!(
             "{place} presents a certificate that is neither in the file of server.ssl_cert nor signed by one that is \
