@@ -131,6 +131,29 @@ fn a_certificate_of_version_1_is_accepted_when_it_is_the_servers_own() {
 }
 
 #[test]
+fn a_certificate_of_version_1_is_refused_in_its_own_words_where_it_cannot_be_judged() {
+    let (pem, certificate, key) = version_1();
+    let over_1_2 = server_config(
+        certificate.clone(),
+        key.clone_key(),
+        &[&rustls::version::TLS12],
+    );
+    let over_1_3 = server_config(certificate, key, &[&rustls::version::TLS13]);
+    let words = ["X.509 version 1", "version 3"];
+    for (config, file) in [(over_1_2, Some(&*pem.path)), (over_1_3, None)] {
+        let rig = Rig::tls(config, script);
+        let server = tls_server(rig.port, "localhost", file);
+        assert_refused(
+            "version 1",
+            &server,
+            &Limits::default(),
+            Kind::Setup,
+            &words,
+        );
+    }
+}
+
+#[test]
 fn a_ca_vouches_for_its_certificates() {
     let mut ca_params = params("A private CA", &[]);
     ca_params.is_ca = CA;

@@ -97,12 +97,17 @@ impl Answer {
         }
     }
 
-    /// What an answer outside the few that the request knows means, whatever was asked for: `what` names the request.
-    pub(super) fn unexpected(&self, place: &Place, what: &str) -> Fault {
-        let said = match self.quote() {
+    /// The quote in brackets, ready to follow a sentence; nothing if there is none.
+    pub(super) fn said(&self) -> String {
+        match self.quote() {
             empty if empty.is_empty() => String::new(),
             quote => format!(" ({quote})"),
-        };
+        }
+    }
+
+    /// What an answer outside the few that the request knows means, whatever was asked for: `what` names the request.
+    pub(super) fn unexpected(&self, place: &Place, what: &str) -> Fault {
+        let said = self.said();
         let status = self.status;
         let fault = match status {
             _ if words::complains_of_plain(status, &self.body) => words::speaks_tls(place),

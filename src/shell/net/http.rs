@@ -174,9 +174,9 @@ impl Api {
             .with_status(401)),
             402 => Err(self.unlicensed(&answer)),
             403 => Err(Fault::refused(format!(
-                "{} does not know this agent's token ({})",
+                "{} does not know this agent's token{}",
                 self.place,
-                answer.quote()
+                answer.said()
             ))
             .with_status(403)),
             _ => Err(answer.unexpected(&self.place, "request for a websocket token")),
@@ -294,9 +294,9 @@ impl Api {
 
     fn unlicensed(&self, answer: &Answer) -> Fault {
         let words = format!(
-            "{} says that its licence has expired or allows no more agents ({}): renew it on the server, then start again",
+            "{} says that its licence has expired or allows no more agents{}: renew it on the server, then start again",
             self.place,
-            answer.quote()
+            answer.said()
         );
         Fault::refused(words).with_status(answer.status)
     }

@@ -194,3 +194,26 @@ fn tolerate_block(result: io::Result<()>) -> io::Result<()> {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_configuration_calls_its_host_tls_can_name() {
+        for host in [
+            "localhost",
+            "faraday_server",
+            "a.b.example",
+            "Faraday.Example.",
+            "127.0.0.1",
+            "::1",
+            "xn--mnchen-3ya.example",
+        ] {
+            assert!(ServerName::try_from(host).is_ok(), "{host}");
+        }
+        for host in ["", "münchen.example", "a b", "[::1]"] {
+            assert!(ServerName::try_from(host).is_err(), "{host}");
+        }
+    }
+}

@@ -172,15 +172,33 @@ fn certificate(place: &Place, error: &CertificateError) -> Fault {
         CertificateError::BadSignature => Fault::setup(format!(
             "{place} presents a certificate without holding its key, or a forged one: somebody may be in between"
         )),
+        // webpki reads version 3 only; of what is pinned, version 1 is read too, but only TLS 1.3 gives us the means.
+        error if error.to_string().contains("UnsupportedCertVersion") => Fault::setup(format!(
+            "{place} presents a certificate of X.509 version 1, which is accepted only over TLS 1.3 and from the file of \
+             server.ssl_cert: have it made anew as version 3"
+        )),
         error if place.pinned => Fault::setup(format!(
             "{place} presents a certificate that is neither in the file of server.ssl_cert nor signed by one that is \
-             ({error}): put the server's present certificate, or its CA, into that file; if nobody has changed it, \
-             somebody may be in between"
+             ({}): put the server's present certificate, or its CA, into that file; if nobody has changed it, somebody \
+             may be in between",
+            distrust(error)
         )),
         error => Fault::setup(format!(
-            "the certificate of {place} is not signed by an authority that this machine knows ({error}): save the \
-             server's certificate, or its CA, as a PEM file and name that file in server.ssl_cert"
+            "the certificate of {place} is not signed by an authority that this machine knows ({}): save the server's \
+             certificate, or its CA, as a PEM file and name that file in server.ssl_cert",
+            distrust(error)
         )),
+    }
+}
+
+fn distrust(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer => "unknown issuer".to_owned(),
+        // A CA's own certificate where a server's should be: what `openssl req -x509` makes by itself.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "self-signed".to_owned()
+        }
+        other => other.to_string(),
     }
 }
 
