@@ -1,0 +1,151 @@
+//! An agent that is to be started: its configuration, arguments and a directory of its own.
+//! Once started it is a process, in `process.rs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Standin;
+use super::agent_log::AgentLog;
+use super::dir::TempDir;
+use super::process::{AgentProcess, Launch};
+use super::shared::Shared;
+
+pub struct AgentBuilder {
+    shared: Arc<Shared>,
+    dir: TempDir,
+    binary: Option<PathBuf>,
+    config: Value,
+    config_text: Option<String>,
+    log_level: String,
+    args: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl AgentProcess {
+    /// An agent that registered earlier, with no executors yet. The binary is the one that was built for this test;
+    /// where there is none (examples), name it.
+    pub fn builder(server: &Standin) -> AgentBuilder {
+        let dir = TempDir::new();
+        let options = &server.shared.options;
+        let mut config = json!({
+            "server": {
+                "host": "127.0.0.1", "api_port": server.api_port(), "websocket_port": server.websocket_port(),
+                "ssl": options.tls.is_some(), "ssl_cert": "", "ssl_ignore": false, "base_route": options.base_route,
+            },
+            "tokens": {"agent": server.add_agent()},
+            "agent": {"agent_name": "agent1", "description": "", "state_dir": dir.join("state"), "executors": {}},
+        });
+        if let Some(pem) = &options.trust_pem {
+            let path = dir.join("server.pem");
+            fs::write(&path, pem).expect("writing to a directory of our own");
+            config["server"]["ssl_cert"] = json!(path);
+        }
+        AgentBuilder {
+            shared: server.shared.clone(),
+            dir,
+            binary: option_env!("CARGO_BIN_EXE_agent").map(PathBuf::from),
+            config,
+            config_text: None,
+            log_level: "debug".to_owned(),
+            args: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+}
+
+impl AgentBuilder {
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> AgentBuilder {
+        self.binary = Some(path.into());
+        self
+    }
+
+    /// An executor that runs `cmd`; `params` as in dispatcher.yaml: name → mandatory, type, base.
+    pub fn executor(self, name: &str, cmd: &str, params: Value) -> AgentBuilder {
+        self.executor_entry(
+            name,
+            json!({"cmd": cmd, "max_size": 65536, "varenvs": {}, "params": params}),
+        )
+    }
+
+    /// An executor with its whole entry in dispatcher.yaml.
+    pub fn executor_entry(mut self, name: &str, entry: Value) -> AgentBuilder {
+        self.config["agent"]["executors"][name] = entry;
+        self
+    }
+
+    /// Sets a key of dispatcher.yaml by its path: `agent.stop_grace_s`.
+    pub fn option(mut self, path: &str, value: impl Into<Value>) -> AgentBuilder {
+        let place = path
+            .split('.')
+            .fold(&mut self.config, |place, key| &mut place[key]);
+        *place = value.into();
+        self
+    }
+
+    /// Without a token: the agent has to register, with `--token` and these digits.
+    pub fn registering(mut self, token: &str) -> AgentBuilder {
+        if let Some(config) = self.config.as_object_mut() {
+            config.remove("tokens");
+        }
+        self.arg("--token").arg(token)
+    }
+
+    /// This text as dispatcher.yaml, whatever else was set.
+    pub fn config_text(mut self, text: &str) -> AgentBuilder {
+        self.config_text = Some(text.to_owned());
+        self
+    }
+
+    pub fn log_level(mut self, level: &str) -> AgentBuilder {
+        self.log_level = level.to_owned();
+        self
+    }
+
+    pub fn arg(mut self, arg: &str) -> AgentBuilder {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> AgentBuilder {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The directory in which everything of this agent is, for executors that read or leave files.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    #[track_caller]
+    pub fn start(self) -> AgentProcess {
+        let text = self
+            .config_text
+            .unwrap_or_else(|| format!("{:#}\n", self.config));
+        fs::write(self.dir.join("dispatcher.yaml"), text)
+            .expect("writing to a directory of our own");
+        let log = Arc::new(AgentLog::new(&self.dir.join("agent.log")));
+        self.shared.change(|state| state.logs.push(log.clone()));
+        let binary = self
+            .binary
+            .expect("examples and libraries have to name the agent's binary");
+        let config = self.dir.join("dispatcher.yaml").display().to_string();
+        let fixed = [
+            "--config".to_owned(),
+            config,
+            "--log-level".to_owned(),
+            self.log_level,
+        ];
+        let args = fixed.into_iter().chain(self.args).collect();
+        let launch = Launch {
+            binary,
+            args,
+            environment: self.environment,
+            dir: self.dir,
+            log,
+        };
+        AgentProcess::start(launch, self.shared)
+    }
+}
