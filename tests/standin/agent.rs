@@ -1,7 +1,6 @@
 //! The harness around the agent, with shell scripts in the agent's place.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
@@ -11,10 +10,7 @@ use crate::support::{AgentBuilder, AgentProcess, SOON, Standin, TempDir};
 
 /// An executable that stands for the agent.
 fn script(dir: &TempDir, text: &str) -> std::path::PathBuf {
-    let path = dir.join("agent.sh");
-    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path
+    dir.script("agent.sh", text)
 }
 
 fn builder(server: &Standin, dir: &TempDir, text: &str) -> AgentBuilder {

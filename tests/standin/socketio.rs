@@ -252,12 +252,13 @@ fn statuses_merge_and_the_wrong_ones_are_dropped_without_an_ack() {
 
 #[test]
 fn pings_are_sent_and_missed_answers_end_the_link() {
-    let short = Duration::from_millis(30);
     let server = Standin::builder()
-        .pings(short, Duration::from_millis(400))
+        .pings(Duration::from_millis(30), Duration::from_secs(1))
         .start();
     let agent = server.add_agent();
+    server.stop_pings(true);
     let mut ws = join(&server, &agent);
+    server.stop_pings(false);
     for _ in 0..3 {
         ws.expect("2");
         ws.send("3");

@@ -114,6 +114,18 @@ impl AgentBuilder {
         self
     }
 
+    /// A file in the agent's directory, which is where executors run.
+    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> AgentBuilder {
+        self.dir.write(name, content);
+        self
+    }
+
+    /// An executable script for /bin/sh in the agent's directory.
+    pub fn script(self, name: &str, text: &str) -> AgentBuilder {
+        self.dir.script(name, text);
+        self
+    }
+
     /// The directory in which everything of this agent is, for executors that read or leave files.
     pub fn dir(&self) -> &Path {
         self.dir.path()

@@ -131,12 +131,16 @@ fn read_body(reader: &mut Reader, request: &mut Request, room: Vec<u8>) -> io::R
 /// Lets the faults have the request, then processes it if they leave it.
 fn respond(shared: &Shared, role: Role, request: &mut Request) -> Response {
     let base = &shared.options.base_route;
-    match shared.change(|state| state.faults.strike_body(request, base)) {
+    let (struck, releases) = shared.change(|state| {
+        let struck = state.faults.strike_body(request, base);
+        (struck, state.faults.releases)
+    });
+    match struck {
         None | Some(Deed::HangUp { .. }) => process(shared, role, request),
-        Some(Deed::Hold(limit)) => {
-            shared.hold(limit);
-            process(shared, role, request)
-        }
+        Some(Deed::Hold(limit)) => match shared.hold(limit, releases) {
+            true => process(shared, role, request),
+            false => Response::Cut(Cut::Fin),
+        },
         Some(Deed::LoseAnswer(cut)) => {
             process(shared, role, request);
             Response::Cut(cut)

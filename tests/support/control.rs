@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::Standin;
 use super::faults::{Fault, FaultId};
 use super::link::Order;
 use super::socketio;
 use super::state::{Generation, State, Workspace};
 use super::wire::Cut;
+use super::{SOON, Standin};
 
 impl Standin {
     /// Makes a workspace, or switches it on again.
@@ -156,9 +156,14 @@ impl Standin {
         self.shared.change(State::expire_tokens);
     }
 
-    /// Ends the TCP connection of every link, without a Close frame.
+    /// Ends the TCP connection of every link, without a Close frame, and waits until that is done.
+    #[track_caller]
     pub fn cut_links(&self, cut: Cut) {
-        self.order_links(|| Order::Cut(cut));
+        let cut_off = self.order_links(|| Order::Cut(cut));
+        self.shared.expect("links to be cut", SOON, |state| {
+            let gone = cut_off.iter().all(|link| !state.links.contains_key(link));
+            gone.then_some(())
+        });
     }
 
     /// Sends a Close frame on every link.
@@ -168,13 +173,24 @@ impl Standin {
 
     /// Makes a black hole of the links that are open now: TCP stays up, nothing is read, nothing comes. Links that are
     /// opened later work; hold `Endpoint::Upgrade` with a fault if they should not.
+    #[track_caller]
     pub fn silence_links(&self) {
-        self.order_links(|| Order::Freeze(true));
+        self.freeze_links(true);
     }
 
     /// Ends the black hole; what was sent into it arrives.
+    #[track_caller]
     pub fn resume_links(&self) {
-        self.order_links(|| Order::Freeze(false));
+        self.freeze_links(false);
+    }
+
+    #[track_caller]
+    fn freeze_links(&self, frozen: bool) {
+        let ordered = self.order_links(|| Order::Freeze(frozen));
+        self.shared.expect("links to take an order", SOON, |state| {
+            let mut links = ordered.iter().filter_map(|link| state.links.get(link));
+            links.all(|handle| handle.frozen == frozen).then_some(())
+        });
     }
 
     /// Stops (true) or resumes the server's own Engine.IO pings.
@@ -182,13 +198,15 @@ impl Standin {
         self.shared.change(|state| state.pings_stopped = stopped);
     }
 
-    fn order_links(&self, order: impl Fn() -> Order) {
+    /// Orders every link that is open now; gives their ids.
+    fn order_links(&self, order: impl Fn() -> Order) -> Vec<u64> {
         self.shared.change(|state| {
             state
                 .links
                 .values()
-                .for_each(|handle| handle.order(order()))
-        });
+                .for_each(|handle| handle.order(order()));
+            state.links.keys().copied().collect()
+        })
     }
 
     /// Broadcasts a `disconnect` event as a stranger's refused join on the same server does.

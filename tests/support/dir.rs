@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug)]
@@ -32,6 +33,31 @@ impl TempDir {
     /// The path of `name` in it.
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+}
+
+impl TempDir {
+    /// Writes a file into it.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.join(name);
+        fs::write(&path, content).unwrap_or_else(|e| panic!("writing {}: {e}", path.display()));
+        path
+    }
+
+    /// Writes an executable script for /bin/sh into it.
+    pub fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.join(name);
+        // By another process: a child that a test beside this one forks now would inherit our descriptor, and until
+        // it executes its own program the script could not be executed (ETXTBSY, execve(2)).
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
+        let mut shell = Command::new("/bin/sh");
+        let done = shell.args(["-c", write, "sh", text]).arg(&path).status();
+        assert!(
+            done.is_ok_and(|status| status.success()),
+            "writing {}",
+            path.display()
+        );
+        path
     }
 }
 

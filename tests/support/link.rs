@@ -48,6 +48,8 @@ pub struct LinkHandle {
     waker: Arc<Waker>,
     /// Whether it has entered the namespace, where everything is broadcast.
     pub in_namespace: bool,
+    /// Whether it has become a black hole, as ordered.
+    pub frozen: bool,
 }
 
 impl LinkHandle {
@@ -98,6 +100,7 @@ pub fn serve(shared: &Arc<Shared>, connection: u64, reader: BufReader<Wire>) -> 
                 orders: sender,
                 waker,
                 in_namespace: false,
+                frozen: false,
             },
         );
         state.record(What::Opened { link: id });
@@ -205,7 +208,7 @@ impl Link {
     fn take_orders(&mut self) -> Result<(), End> {
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Order::Freeze(frozen) => self.frozen = frozen,
+                Order::Freeze(frozen) => self.freeze(frozen),
                 Order::Cut(cut) => return Err((format!("cut by the test ({cut:?})"), Some(cut))),
                 order => self.held.push_back(order),
             }
@@ -216,6 +219,14 @@ impl Link {
             self.obey(order)?;
         }
         Ok(())
+    }
+
+    fn freeze(&mut self, frozen: bool) {
+        self.frozen = frozen;
+        self.shared.change(|state| {
+            let handle = state.links.get_mut(&self.id);
+            handle.into_iter().for_each(|handle| handle.frozen = frozen);
+        });
     }
 
     fn obey(&mut self, order: Order) -> Result<(), End> {

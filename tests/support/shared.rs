@@ -102,12 +102,14 @@ impl Shared {
         }
     }
 
-    /// Holds a request until it is released, time is up or the server stops.
-    pub fn hold(&self, limit: Option<Duration>) {
-        let before = self.lock().faults.releases;
-        let released =
-            |state: &State| (state.stopped || state.faults.releases > before).then_some(());
-        self.wait(limit.unwrap_or(Duration::from_secs(3600)), released);
+    /// Holds a request until there were more than `releases`, time is up, or the server is gone: then it is false.
+    pub fn hold(&self, limit: Option<Duration>, releases: u64) -> bool {
+        let released = |state: &State| {
+            let gone = state.stopped || state.down;
+            (gone || state.faults.releases > releases).then_some(!gone)
+        };
+        let found = self.wait(limit.unwrap_or(Duration::from_secs(3600)), released);
+        found.unwrap_or(true)
     }
 
     pub fn record_answer(&self, request: &Request, status: Option<u16>) {
