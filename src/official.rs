@@ -34,18 +34,10 @@ const SOURCES: [Source; 1] = [Source {
 
 /// The executor that a configuration calls `repo_executor`. The Python agent's names end in `.py` or `.sh`.
 pub fn find(repo_executor: &str) -> Option<Official> {
-    let name = [".py", ".sh"]
-        .iter()
-        .find_map(|end| repo_executor.strip_suffix(end))
-        .unwrap_or(repo_executor);
+    let name = [".py", ".sh"].iter().find_map(|end| repo_executor.strip_suffix(end)).unwrap_or(repo_executor);
     let source = SOURCES.iter().find(|source| source.name == name)?;
-    let manifest =
-        Manifest::parse(source.manifest).expect("a test parses every manifest in this binary");
-    Some(Official {
-        name: source.name,
-        manifest,
-        script: source.script,
-    })
+    let manifest = Manifest::parse(source.manifest).expect("a test parses every manifest in this binary");
+    Some(Official { name: source.name, manifest, script: source.script })
 }
 
 /// All that `find` knows, for a message to somebody who asked for another.
@@ -95,10 +87,7 @@ impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ListError::Json(error) => write!(f, "not a JSON list: {error}"),
-            ListError::NotPlain { place } => write!(
-                f,
-                "element {place} of the list is neither a text nor a number"
-            ),
+            ListError::NotPlain { place } => write!(f, "element {place} of the list is neither a text nor a number"),
             ListError::LineBreak { place } => {
                 write!(f, "element {place} of the list holds a line break or NUL")
             }
@@ -118,10 +107,7 @@ mod tests {
             let official = find(name).unwrap();
             assert_eq!(official.manifest.name, name);
             assert_eq!(official.manifest.tool, name);
-            assert!(
-                !official.manifest.check_cmds.is_empty(),
-                "{name}: nothing tells whether its tool is there"
-            );
+            assert!(!official.manifest.check_cmds.is_empty(), "{name}: nothing tells whether its tool is there");
             assert!(official.script.starts_with("#!/bin/sh\n"), "{name}");
         }
     }
@@ -147,10 +133,7 @@ mod tests {
         for (text, lines) in [
             (r#"["10.0.0.1", "10.0.0.0/24"]"#, "10.0.0.1\n10.0.0.0/24\n"),
             (r#"[80, "443", 1.5]"#, "80\n443\n1.5\n"),
-            (
-                r#"["a b", "", "*", "-oN", "\u00e9\"'$(x)"]"#,
-                "a b\n\n*\n-oN\né\"'$(x)\n",
-            ),
+            (r#"["a b", "", "*", "-oN", "\u00e9\"'$(x)"]"#, "a b\n\n*\n-oN\né\"'$(x)\n"),
             ("[]", ""),
             ("  ", ""),
             ("10.0.0.1", "10.0.0.1\n"),
@@ -170,14 +153,8 @@ mod tests {
             ("[null]", "element 1"),
             ("[true]", "element 1"),
             (r#"[{"a": 1}]"#, "element 1"),
-            (
-                r#"["a", "b\nc"]"#,
-                "element 2 of the list holds a line break",
-            ),
-            (
-                r#"["a\u0000"]"#,
-                "element 1 of the list holds a line break or NUL",
-            ),
+            (r#"["a", "b\nc"]"#, "element 2 of the list holds a line break"),
+            (r#"["a\u0000"]"#, "element 1 of the list holds a line break or NUL"),
         ] {
             let error = list_lines(text).unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");

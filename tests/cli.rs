@@ -21,10 +21,7 @@ fn output(words: &[&str]) -> Output {
 }
 
 fn fixture(name: &str) -> String {
-    format!(
-        "{}/tests/fixtures/config/{name}",
-        env!("CARGO_MANIFEST_DIR")
-    )
+    format!("{}/tests/fixtures/config/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A directory for one test alone, empty.
@@ -41,11 +38,7 @@ fn text(bytes: &[u8]) -> &str {
 
 /// Exit status, stdout and stderr.
 fn said(output: &Output) -> (Option<i32>, &str, &str) {
-    (
-        output.status.code(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
 /// What `wrong.yaml` is told, after the words that name the file.
@@ -63,18 +56,12 @@ const WRONG: [&str; 8] = [
 #[test]
 fn version_and_help_go_to_stdout_with_status_0() {
     let version = format!("agent {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(
-        said(&output(&["--version"])),
-        (Some(0), version.as_str(), "")
-    );
+    assert_eq!(said(&output(&["--version"])), (Some(0), version.as_str(), ""));
     for words in [&["--help"][..], &["-h"], &["report", "--help"]] {
         let help = output(words);
         let (status, stdout, stderr) = said(&help);
         assert_eq!((status, stderr), (Some(0), ""), "{words:?}");
-        assert!(
-            stdout.starts_with("Usage: agent ") && stdout.ends_with('\n'),
-            "{stdout}"
-        );
+        assert!(stdout.starts_with("Usage: agent ") && stdout.ends_with('\n'), "{stdout}");
     }
 }
 
@@ -93,11 +80,7 @@ fn mistakes_on_the_command_line_are_one_line_with_status_2() {
     ];
     for (words, expected) in table {
         let expected = format!("agent: {expected} {hint}\n");
-        assert_eq!(
-            said(&output(words)),
-            (Some(2), "", expected.as_str()),
-            "{words:?}"
-        );
+        assert_eq!(said(&output(words)), (Some(2), "", expected.as_str()), "{words:?}");
     }
 }
 
@@ -110,33 +93,21 @@ fn every_problem_of_a_configuration_is_a_line_with_status_2() {
     for problem in WRONG {
         expected += &format!("agent: reading {path}: {problem}\n");
     }
-    assert_eq!(
-        said(&output(&["--config", &path])),
-        (Some(2), "", expected.as_str())
-    );
+    assert_eq!(said(&output(&["--config", &path])), (Some(2), "", expected.as_str()));
 }
 
 #[test]
 fn a_configuration_that_is_not_there_or_no_yaml_is_a_line_with_status_2() {
     let missing = "agent: reading /no/such.yaml: No such file or directory (os error 2)\n";
-    assert_eq!(
-        said(&output(&["--config", "/no/such.yaml"])),
-        (Some(2), "", missing)
-    );
+    assert_eq!(said(&output(&["--config", "/no/such.yaml"])), (Some(2), "", missing));
 
     let path = scratch("no-yaml").join("dispatcher.yaml");
     fs::write(&path, "server:\n\thost: hunter2\n").expect("a file");
     let wrong = output(&["--config", path.to_str().expect("UTF-8")]);
     let (status, _, stderr) = said(&wrong);
-    let start = format!(
-        "agent: reading {}: line 2, column 2: not YAML: ",
-        path.display()
-    );
+    let start = format!("agent: reading {}: line 2, column 2: not YAML: ", path.display());
     assert!(status == Some(2) && stderr.starts_with(&start), "{stderr}");
-    assert!(
-        stderr.lines().count() == 1 && !stderr.contains("hunter2"),
-        "{stderr}"
-    );
+    assert!(stderr.lines().count() == 1 && !stderr.contains("hunter2"), "{stderr}");
 }
 
 #[test]
@@ -153,23 +124,14 @@ fn a_log_file_is_private_and_added_to() {
     let log = fs::read_to_string(&file).expect("the log");
     assert_eq!(log.lines().count(), 2 * WRONG.len(), "{log}");
     for (line, problem) in log.lines().zip(WRONG.iter().cycle()) {
-        assert!(
-            line.contains("Z [ERROR] reading ") && line.ends_with(problem),
-            "{line}"
-        );
+        assert!(line.contains("Z [ERROR] reading ") && line.ends_with(problem), "{line}");
     }
 }
 
 #[test]
 fn a_log_file_that_cannot_be_written_is_a_line_with_status_2() {
-    let words = [
-        "--config",
-        &fixture("wizard-2.x.yaml"),
-        "--log-file",
-        "/no/such/agent.log",
-    ];
-    let expected =
-        "agent: writing the log to /no/such/agent.log: No such file or directory (os error 2)\n";
+    let words = ["--config", &fixture("wizard-2.x.yaml"), "--log-file", "/no/such/agent.log"];
+    let expected = "agent: writing the log to /no/such/agent.log: No such file or directory (os error 2)\n";
     assert_eq!(said(&output(&words)), (Some(2), "", expected));
 }
 
@@ -188,24 +150,16 @@ fn a_key_that_nobody_knows_is_a_warning_in_the_log() {
         path.display()
     );
 
-    let mut child = agent(&[
-        "--config",
-        path.to_str().expect("UTF-8"),
-        "--token",
-        "123456",
-    ])
-    .stderr(Stdio::piped())
-    .spawn()
-    .expect("the agent starts");
+    let mut child = agent(&["--config", path.to_str().expect("UTF-8"), "--token", "123456"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the agent starts");
     let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
     let (line, first_line) = mpsc::channel();
     std::thread::spawn(move || line.send(stderr.lines().next()));
     let found = first_line.recv_timeout(LINE_WITHIN);
     child.kill().expect("the agent ends");
     child.wait().expect("the agent ends");
-    let found = found
-        .expect("a line in time")
-        .expect("a line")
-        .expect("UTF-8");
+    let found = found.expect("a line in time").expect("a line").expect("UTF-8");
     assert!(found.ends_with(&expected), "{found}");
 }

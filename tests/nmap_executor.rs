@@ -43,10 +43,7 @@ impl Run {
             .arg("-c")
             .arg(official::find("nmap.py").unwrap().script)
             .env_clear()
-            .env(
-                "PATH",
-                format!("{}:/usr/bin:/bin", fixtures().join("bin").display()),
-            )
+            .env("PATH", format!("{}:/usr/bin:/bin", fixtures().join("bin").display()))
             .env(AGENT_VARIABLE, AGENT)
             .env("FAKE_NMAP_ARGUMENTS", folder.join("arguments"))
             .env("FAKE_NMAP_DOES", nmap_does)
@@ -76,11 +73,7 @@ impl Run {
         let mut child = self.command.spawn().unwrap();
         let documents = BufReader::new(child.stdout.take().unwrap());
         let messages = child.stderr.take().unwrap();
-        Started {
-            child,
-            documents,
-            messages,
-        }
+        Started { child, documents, messages }
     }
 
     fn finish(self) -> Outcome {
@@ -113,11 +106,7 @@ impl Started {
         let (mut documents, mut messages) = (String::new(), String::new());
         self.documents.read_to_string(&mut documents).unwrap();
         self.messages.read_to_string(&mut messages).unwrap();
-        Outcome {
-            status: self.child.wait().unwrap(),
-            documents,
-            messages,
-        }
+        Outcome { status: self.child.wait().unwrap(), documents, messages }
     }
 }
 
@@ -131,106 +120,48 @@ const ENDLESS: &str = r#"
 fn arguments_become_nmaps_options() {
     let cases: [(&[(&str, &str)], &str); 12] = [
         (&[("TARGET", r#"["127.0.0.1"]"#)], "-oX - -- 127.0.0.1"),
+        (&[("TARGET", r#"["10.0.0.1", "10.0.0.0/24", "host.example"]"#)], "-oX - -- 10.0.0.1 10.0.0.0/24 host.example"),
+        (&[("TARGET", r#"["a"]"#), ("PORT_LIST", r#"["80", 443, "1-5", "U:53"]"#)], "-p 80,443,1-5,U:53 -oX - -- a"),
         (
-            &[("TARGET", r#"["10.0.0.1", "10.0.0.0/24", "host.example"]"#)],
-            "-oX - -- 10.0.0.1 10.0.0.0/24 host.example",
-        ),
-        (
-            &[
-                ("TARGET", r#"["a"]"#),
-                ("PORT_LIST", r#"["80", 443, "1-5", "U:53"]"#),
-            ],
-            "-p 80,443,1-5,U:53 -oX - -- a",
-        ),
-        (
-            &[
-                ("TARGET", r#"["a"]"#),
-                ("OPTION_SC", "False"),
-                ("OPTION_SV", "True"),
-                ("OPTION_PN", "False"),
-            ],
+            &[("TARGET", r#"["a"]"#), ("OPTION_SC", "False"), ("OPTION_SV", "True"), ("OPTION_PN", "False")],
             "-sV -oX - -- a",
         ),
+        (&[("TARGET", r#"["a"]"#), ("OPTION_SC", "True"), ("OPTION_PN", "True")], "-sC -Pn -oX - -- a"),
         (
-            &[
-                ("TARGET", r#"["a"]"#),
-                ("OPTION_SC", "True"),
-                ("OPTION_PN", "True"),
-            ],
-            "-sC -Pn -oX - -- a",
-        ),
-        (
-            &[
-                ("TARGET", r#"["a"]"#),
-                ("SCRIPT_TIMEOUT", "5"),
-                ("HOST_TIMEOUT", "7"),
-                ("TOP_PORTS", "100"),
-            ],
+            &[("TARGET", r#"["a"]"#), ("SCRIPT_TIMEOUT", "5"), ("HOST_TIMEOUT", "7"), ("TOP_PORTS", "100")],
             "--top-ports 100 --script-timeout 5 --host-timeout 7 -oX - -- a",
         ),
-        (
-            &[("TARGET", r#"["a"]"#), ("SCRIPT_CMD", "vulners,default")],
-            "--script vulners,default -oX - -- a",
-        ),
-        (
-            &[("TARGET", r#"["::1", "2001:db8::/64", "six.example"]"#)],
-            "-6 -oX - -- ::1 2001:db8::/64 six.example",
-        ),
+        (&[("TARGET", r#"["a"]"#), ("SCRIPT_CMD", "vulners,default")], "--script vulners,default -oX - -- a"),
+        (&[("TARGET", r#"["::1", "2001:db8::/64", "six.example"]"#)], "-6 -oX - -- ::1 2001:db8::/64 six.example"),
         // Older manifests: a text for a list, a list for a text.
         (
-            &[
-                ("TARGET", "10.0.0.1"),
-                ("PORT_LIST", "1-1024"),
-                ("TOP_PORTS", r#"["10"]"#),
-            ],
+            &[("TARGET", "10.0.0.1"), ("PORT_LIST", "1-1024"), ("TOP_PORTS", r#"["10"]"#)],
             "-p 1-1024 --top-ports 10 -oX - -- 10.0.0.1",
         ),
         // Nothing turns into something else: options, file names, commands.
-        (
-            &[("TARGET", r#"["-oN", "*", "$(id)", "; id"]"#)],
-            "-oX - -- -oN * $(id) ; id",
-        ),
+        (&[("TARGET", r#"["-oN", "*", "$(id)", "; id"]"#)], "-oX - -- -oN * $(id) ; id"),
         (&[("TARGET", "-iL")], "-oX - -- -iL"),
         (
-            &[
-                ("TARGET", r#"["a", "", "\""]"#),
-                ("PORT_LIST", "[]"),
-                ("SCRIPT_CMD", ""),
-                ("TOP_PORTS", ""),
-            ],
+            &[("TARGET", r#"["a", "", "\""]"#), ("PORT_LIST", "[]"), ("SCRIPT_CMD", ""), ("TOP_PORTS", "")],
             "-oX - -- a \"",
         ),
     ];
-    for shell in ["/bin/sh", "/bin/bash"]
-        .into_iter()
-        .filter(|shell| Path::new(shell).exists())
-    {
+    for shell in ["/bin/sh", "/bin/bash"].into_iter().filter(|shell| Path::new(shell).exists()) {
         for (number, (arguments, expected)) in cases.iter().enumerate() {
             let mut run = Run::in_shell(shell, &format!("arguments-{number}"), ONE_HOST);
             for (name, value) in *arguments {
                 run = run.with(&format!("EXECUTOR_CONFIG_{name}"), value);
             }
-            let called = run
-                .arguments()
-                .unwrap_or_else(|| panic!("{shell}: {arguments:?}: nmap was not called"));
-            assert_eq!(
-                called.trim_end().replace('\n', " "),
-                *expected,
-                "{shell}: {arguments:?}"
-            );
+            let called = run.arguments().unwrap_or_else(|| panic!("{shell}: {arguments:?}: nmap was not called"));
+            assert_eq!(called.trim_end().replace('\n', " "), *expected, "{shell}: {arguments:?}");
         }
     }
 }
 
 #[test]
 fn an_argument_with_blanks_stays_one_argument() {
-    let run = Run::new("blanks", ONE_HOST)
-        .target(r#"["a b"]"#)
-        .with("EXECUTOR_CONFIG_SCRIPT_CMD", "default and safe");
-    assert_eq!(
-        run.arguments().unwrap(),
-        "--script\ndefault and safe\n-oX\n-\n--\na b\n"
-    );
+    let run = Run::new("blanks", ONE_HOST).target(r#"["a b"]"#).with("EXECUTOR_CONFIG_SCRIPT_CMD", "default and safe");
+    assert_eq!(run.arguments().unwrap(), "--script\ndefault and safe\n-oX\n-\n--\na b\n");
 }
 
 #[test]
@@ -243,111 +174,57 @@ fn arguments_that_make_no_scan_are_refused_before_nmap_starts() {
         ("[null]", "", "TARGET is not a list"),
         (r#"["a\n-oN"]"#, "", "TARGET is not a list"),
         (r#"["a"]"#, "[[1]]", "PORT_LIST is not a list"),
-        (
-            r#"["10.0.0.1", "::1"]"#,
-            "",
-            "IPv4 (10.0.0.1) and IPv6 (::1)",
-        ),
+        (r#"["10.0.0.1", "::1"]"#, "", "IPv4 (10.0.0.1) and IPv6 (::1)"),
     ]
     .into_iter()
     .enumerate()
     {
         let run = Run::new(&format!("refused-{number}"), ONE_HOST);
         let arguments = run.folder.join("arguments");
-        let outcome = run
-            .target(target)
-            .with("EXECUTOR_CONFIG_PORT_LIST", ports)
-            .finish();
-        assert_eq!(
-            outcome.status.code(),
-            Some(2),
-            "{target}: {}",
-            outcome.messages
-        );
-        assert!(
-            outcome.messages.contains(says),
-            "{target}: {}",
-            outcome.messages
-        );
+        let outcome = run.target(target).with("EXECUTOR_CONFIG_PORT_LIST", ports).finish();
+        assert_eq!(outcome.status.code(), Some(2), "{target}: {}", outcome.messages);
+        assert!(outcome.messages.contains(says), "{target}: {}", outcome.messages);
         assert!(!arguments.exists(), "{target}: nmap was called");
     }
 }
 
 #[test]
 fn a_scan_becomes_documents() {
-    let outcome = Run::new("documents", r#"cat "$FIXTURES/odd_hosts.xml""#)
-        .target(r#"["x"]"#)
-        .finish();
+    let outcome = Run::new("documents", r#"cat "$FIXTURES/odd_hosts.xml""#).target(r#"["x"]"#).finish();
     assert_eq!(outcome.status.code(), Some(0), "{}", outcome.messages);
-    assert_eq!(
-        outcome.documents,
-        fs::read_to_string(fixtures().join("odd_hosts.jsonl")).unwrap()
-    );
+    assert_eq!(outcome.documents, fs::read_to_string(fixtures().join("odd_hosts.jsonl")).unwrap());
 }
 
 #[test]
 fn the_exit_status_is_that_of_who_failed() {
     for (number, (nmap_does, code, says)) in [
         (r#"cat "$FIXTURES/nmap_0port.xml""#, 0, ""),
-        (
-            r#"cat "$FIXTURES/nmap_0port.xml"; echo why >&2; exit 3"#,
-            3,
-            "why",
-        ),
+        (r#"cat "$FIXTURES/nmap_0port.xml"; echo why >&2; exit 3"#, 3, "why"),
         ("echo '<nmaprun>'; exit 4", 4, "ends in the middle"),
         ("echo '<nmaprun>'", 1, "ends in the middle"),
         ("exit 255", 255, "the report is empty"),
         ("echo usage", 1, "not XML, it begins with \"usage\""),
         // Writes on after the converter has failed, until SIGPIPE.
-        (
-            "echo '<other>'; while echo '<x/>'; do :; done 2>/dev/null; kill -PIPE $$",
-            1,
-            "outermost element is <other>",
-        ),
+        ("echo '<other>'; while echo '<x/>'; do :; done 2>/dev/null; kill -PIPE $$", 1, "outermost element is <other>"),
         ("echo '<nmaprun>'; kill -KILL $$", 137, "ends in the middle"),
     ]
     .into_iter()
     .enumerate()
     {
-        let outcome = Run::new(&format!("status-{number}"), nmap_does)
-            .target(r#"["x"]"#)
-            .finish();
-        assert_eq!(
-            outcome.status.code(),
-            Some(code),
-            "{nmap_does}: {}",
-            outcome.messages
-        );
-        assert!(
-            outcome.messages.contains(says),
-            "{nmap_does}: {}",
-            outcome.messages
-        );
+        let outcome = Run::new(&format!("status-{number}"), nmap_does).target(r#"["x"]"#).finish();
+        assert_eq!(outcome.status.code(), Some(code), "{nmap_does}: {}", outcome.messages);
+        assert!(outcome.messages.contains(says), "{nmap_does}: {}", outcome.messages);
     }
 }
 
 #[test]
 fn without_nmap_the_status_is_127() {
-    let outcome = Run::new("missing", "")
-        .with("PATH", "/nonexistent")
-        .target(r#"["x"]"#)
-        .finish();
+    let outcome = Run::new("missing", "").with("PATH", "/nonexistent").target(r#"["x"]"#).finish();
     assert_eq!(outcome.status.code(), Some(127));
-    assert!(
-        outcome.messages.contains("nmap is not installed"),
-        "{}",
-        outcome.messages
-    );
-    let outcome = Run::new("no-agent", "")
-        .with(AGENT_VARIABLE, "/nonexistent/agent")
-        .target(r#"["x"]"#)
-        .finish();
+    assert!(outcome.messages.contains("nmap is not installed"), "{}", outcome.messages);
+    let outcome = Run::new("no-agent", "").with(AGENT_VARIABLE, "/nonexistent/agent").target(r#"["x"]"#).finish();
     assert_eq!(outcome.status.code(), Some(127));
-    assert!(
-        outcome.messages.contains("set FARADAY_AGENT"),
-        "{}",
-        outcome.messages
-    );
+    assert!(outcome.messages.contains("set FARADAY_AGENT"), "{}", outcome.messages);
 }
 
 #[test]
@@ -355,11 +232,7 @@ fn the_agent_is_found_in_path_without_the_variable() {
     let mut run = Run::new("in-path", ONE_HOST).target(r#"["x"]"#);
     let folder = Path::new(AGENT).parent().unwrap();
     run.command.env_remove(AGENT_VARIABLE);
-    let path = format!(
-        "{}:{}:/usr/bin:/bin",
-        fixtures().join("bin").display(),
-        folder.display()
-    );
+    let path = format!("{}:{}:/usr/bin:/bin", fixtures().join("bin").display(), folder.display());
     let outcome = run.with("PATH", path).finish();
     assert_eq!(outcome.status.code(), Some(0), "{}", outcome.messages);
     assert_eq!(outcome.documents.lines().count(), 1);
@@ -377,12 +250,7 @@ fn a_host_arrives_while_nmap_still_scans() {
     let mut started = run.start();
     assert_eq!(started.next_document()["hosts"][0]["ip"], "10.0.0.1");
     // Opening waits for the fake, which thus has not gone on before.
-    File::options()
-        .write(true)
-        .open(gate)
-        .unwrap()
-        .write_all(b"go\n")
-        .unwrap();
+    File::options().write(true).open(gate).unwrap().write_all(b"go\n").unwrap();
     assert_eq!(started.next_document()["hosts"][0]["ip"], "10.0.0.2");
     assert_eq!(started.finish().status.code(), Some(0));
 }
@@ -395,12 +263,7 @@ fn sigterm_to_the_group_ends_everything() {
     killpg(group, Signal::SIGTERM).unwrap();
     // Returns only when no process holds the streams any more.
     let outcome = started.finish();
-    assert_eq!(
-        outcome.status.signal(),
-        Some(Signal::SIGTERM as i32),
-        "{}",
-        outcome.messages
-    );
+    assert_eq!(outcome.status.signal(), Some(Signal::SIGTERM as i32), "{}", outcome.messages);
 }
 
 #[test]
@@ -413,11 +276,7 @@ fn what_nmap_had_written_when_it_was_stopped_is_passed_on() {
     mkfifo(&run.folder.join("gate"), Mode::S_IRWXU).unwrap();
     let mut started = run.start();
     started.next_document();
-    killpg(
-        Pid::from_raw(started.child.id().cast_signed()),
-        Signal::SIGTERM,
-    )
-    .unwrap();
+    killpg(Pid::from_raw(started.child.id().cast_signed()), Signal::SIGTERM).unwrap();
     assert_eq!(started.next_document()["hosts"][0]["ip"], "10.0.0.9");
     assert!(started.finish().messages.contains("ends in the middle"));
 }
@@ -435,15 +294,8 @@ fn a_real_scan_of_loopback_finds_a_listening_port() {
         .with("EXECUTOR_CONFIG_OPTION_PN", "True")
         .finish();
     assert_eq!(outcome.status.code(), Some(0), "{}", outcome.messages);
-    let hosts: Vec<Value> = outcome
-        .documents
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let hosts: Vec<Value> = outcome.documents.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(hosts.len(), 2, "{}", outcome.documents);
     let service = &hosts[0]["hosts"][0]["services"][0];
-    assert_eq!(
-        (&service["port"], &service["status"]),
-        (&port.into(), &"open".into())
-    );
+    assert_eq!((&service["port"], &service["status"]), (&port.into(), &"open".into()));
 }

@@ -12,18 +12,10 @@ use faraday_agent::report::document::Severity;
 use faraday_agent::report::{self, Options, ReportError, Summary};
 use serde_json::Value;
 
-const FIXTURES: [&str; 5] = [
-    "nmap_0port",
-    "nmap_multiple_port",
-    "nmap_script_vulners",
-    "scripts_and_os",
-    "odd_hosts",
-];
+const FIXTURES: [&str; 5] = ["nmap_0port", "nmap_multiple_port", "nmap_script_vulners", "scripts_and_os", "odd_hosts"];
 
 fn fixture(name: &str) -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/nmap")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nmap").join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -38,10 +30,7 @@ fn convert_with(input: impl Read, options: &Options) -> (String, Result<Summary,
 }
 
 fn hosts(lines: &str) -> Vec<Value> {
-    lines
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["hosts"][0].clone())
-        .collect()
+    lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["hosts"][0].clone()).collect()
 }
 
 #[test]
@@ -57,14 +46,7 @@ fn every_fixture_becomes_the_documents_beside_it() {
 #[test]
 fn a_summary_counts_what_was_written() {
     let (_, result) = convert(fixture("nmap_script_vulners.xml").as_bytes());
-    assert_eq!(
-        result.unwrap(),
-        Summary {
-            hosts: 1,
-            services: 1,
-            vulnerabilities: 2
-        }
-    );
+    assert_eq!(result.unwrap(), Summary { hosts: 1, services: 1, vulnerabilities: 2 });
 }
 
 /// The rules of the server's schema, and what it would take and then lose.
@@ -72,10 +54,7 @@ fn a_summary_counts_what_was_written() {
 fn every_document_is_one_that_the_server_keeps() {
     for name in FIXTURES {
         let (lines, _) = convert(fixture(&format!("{name}.xml")).as_bytes());
-        assert!(
-            !lines.contains("null") && !lines.contains("\\u0000"),
-            "{name}"
-        );
+        assert!(!lines.contains("null") && !lines.contains("\\u0000"), "{name}");
         for host in hosts(&lines) {
             check_host(&host);
         }
@@ -93,10 +72,7 @@ fn check_host(host: &Value) {
         assert!(port < 65536 && !protocol.is_empty());
         assert!(ports.insert((protocol, port)), "{protocol}/{port} twice");
         assert!(["open", "closed", "filtered"].contains(&service["status"].as_str().unwrap()));
-        check_findings(
-            &service["vulnerabilities"],
-            &["Vulnerability", "VulnerabilityWeb"],
-        );
+        check_findings(&service["vulnerabilities"], &["Vulnerability", "VulnerabilityWeb"]);
     }
 }
 
@@ -107,10 +83,7 @@ fn check_findings(findings: &Value, kinds: &[&str]) {
         assert!(kinds.contains(&text("type").as_str()));
         assert!(!text("name").is_empty());
         assert!(Severity::from_name(&text("severity")).is_some());
-        assert!(
-            keys.insert((text("type"), text("name"), text("desc"), text("website"))),
-            "{finding} twice"
-        );
+        assert!(keys.insert((text("type"), text("name"), text("desc"), text("website"))), "{finding} twice");
         for reference in finding["refs"].as_array().unwrap() {
             assert!(!reference["name"].as_str().unwrap().is_empty());
         }
@@ -126,12 +99,7 @@ struct Pieces<'a> {
 
 impl Read for Pieces<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = self
-            .cuts
-            .iter()
-            .copied()
-            .find(|cut| *cut > self.at)
-            .unwrap_or(self.bytes.len());
+        let end = self.cuts.iter().copied().find(|cut| *cut > self.at).unwrap_or(self.bytes.len());
         let mut piece = &self.bytes[self.at..end];
         let count = piece.read(buffer)?;
         self.at += count;
@@ -143,62 +111,27 @@ impl Read for Pieces<'_> {
 fn a_report_may_be_cut_into_reads_at_every_byte() {
     for name in FIXTURES {
         let xml = fixture(&format!("{name}.xml"));
-        let one_by_one = Pieces {
-            bytes: xml.as_bytes(),
-            at: 0,
-            cuts: (1..xml.len()).collect(),
-        };
-        assert_eq!(
-            convert(one_by_one).0,
-            fixture(&format!("{name}.jsonl")),
-            "{name}"
-        );
+        let one_by_one = Pieces { bytes: xml.as_bytes(), at: 0, cuts: (1..xml.len()).collect() };
+        assert_eq!(convert(one_by_one).0, fixture(&format!("{name}.jsonl")), "{name}");
     }
     let xml = fixture("nmap_script_vulners.xml");
     let expected = fixture("nmap_script_vulners.jsonl");
     for cut in 1..xml.len() {
-        assert_eq!(
-            convert(Pieces {
-                bytes: xml.as_bytes(),
-                at: 0,
-                cuts: vec![cut]
-            })
-            .0,
-            expected,
-            "cut at {cut}"
-        );
+        assert_eq!(convert(Pieces { bytes: xml.as_bytes(), at: 0, cuts: vec![cut] }).0, expected, "cut at {cut}");
     }
 }
 
 #[test]
 fn a_report_that_ends_anywhere_gives_its_complete_hosts_and_an_error() {
-    let host = |n: u32| {
-        format!(
-            "<host><status state=\"up\"/><address addr=\"10.0.0.{n}\" addrtype=\"ipv4\"/></host>\n"
-        )
-    };
-    let xml = format!(
-        "<?xml version=\"1.0\"?>\n<!-- x --><nmaprun>\n{}{}{}</nmaprun>",
-        host(1),
-        host(2),
-        host(3)
-    );
+    let host =
+        |n: u32| format!("<host><status state=\"up\"/><address addr=\"10.0.0.{n}\" addrtype=\"ipv4\"/></host>\n");
+    let xml = format!("<?xml version=\"1.0\"?>\n<!-- x --><nmaprun>\n{}{}{}</nmaprun>", host(1), host(2), host(3));
     let (whole, _) = convert(xml.as_bytes());
     for cut in 1..xml.len() {
         let (lines, result) = convert(&xml.as_bytes()[..cut]);
         let complete = xml[..cut].matches("</host>").count();
-        assert_eq!(
-            lines,
-            whole
-                .split_inclusive('\n')
-                .take(complete)
-                .collect::<String>(),
-            "cut at {cut}"
-        );
-        assert!(
-            matches!(result, Err(ReportError::Truncated)),
-            "cut at {cut}: {result:?}"
-        );
+        assert_eq!(lines, whole.split_inclusive('\n').take(complete).collect::<String>(), "cut at {cut}");
+        assert!(matches!(result, Err(ReportError::Truncated)), "cut at {cut}: {result:?}");
     }
 }
 
@@ -209,18 +142,8 @@ fn a_report_that_ends_after_a_host_gives_that_host() {
     // The first is down, the fifth has no address.
     for ((start, end), written) in xml.match_indices("</host>").zip([0, 1, 2, 3, 3, 4]) {
         let (lines, result) = convert(&xml.as_bytes()[..start + end.len()]);
-        assert_eq!(
-            lines,
-            whole
-                .split_inclusive('\n')
-                .take(written)
-                .collect::<String>(),
-            "cut at {start}"
-        );
-        assert!(
-            matches!(result, Err(ReportError::Truncated)),
-            "cut at {start}: {result:?}"
-        );
+        assert_eq!(lines, whole.split_inclusive('\n').take(written).collect::<String>(), "cut at {start}");
+        assert!(matches!(result, Err(ReportError::Truncated)), "cut at {start}: {result:?}");
     }
 }
 
@@ -233,9 +156,7 @@ struct Scan {
 
 impl Read for Scan {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.seen
-            .borrow_mut()
-            .push(self.flushed.borrow().lines().count());
+        self.seen.borrow_mut().push(self.flushed.borrow().lines().count());
         let Some(piece) = self.pieces.next() else {
             return Ok(0);
         };
@@ -271,21 +192,8 @@ fn a_host_is_out_before_more_is_read() {
         "<host><address addr=\"10.0.0.2\" addrtype=\"ipv4\"/></host>\n",
         "</nmaprun>\n",
     ];
-    let scan = Scan {
-        pieces: pieces.into_iter(),
-        flushed: Rc::clone(&flushed),
-        seen: Rc::clone(&seen),
-    };
-    report::run(
-        "nmap",
-        scan,
-        Flushes {
-            waiting: String::new(),
-            flushed,
-        },
-        &Options::default(),
-    )
-    .unwrap();
+    let scan = Scan { pieces: pieces.into_iter(), flushed: Rc::clone(&flushed), seen: Rc::clone(&seen) };
+    report::run("nmap", scan, Flushes { waiting: String::new(), flushed }, &Options::default()).unwrap();
     // Before each piece, and at the end.
     assert_eq!(*seen.borrow(), [0, 0, 1, 2, 2]);
 }
@@ -296,59 +204,35 @@ fn what_is_no_report_of_nmap_is_named() {
     for (input, says) in [
         ("", "the report is empty"),
         (" \n\t", "the report is empty"),
-        (
-            "Starting Nmap 7.93\nmore",
-            "not XML, it begins with \"Starting Nmap 7.93\"",
-        ),
+        ("Starting Nmap 7.93\nmore", "not XML, it begins with \"Starting Nmap 7.93\""),
         ("\x00\x01\x7fELF", "not XML"),
-        (
-            "<NessusClientData_v2></NessusClientData_v2>",
-            "outermost element is <NessusClientData_v2>",
-        ),
+        ("<NessusClientData_v2></NessusClientData_v2>", "outermost element is <NessusClientData_v2>"),
         ("<?xml version=\"1.0\"?>\n", "ends in the middle"),
         ("<nmaprun><a></b></nmaprun>", "broken at byte 12"),
         ("<nmaprun><!x></nmaprun>", "broken at byte 9"),
-        (
-            &finished(
-                "<finished exit=\"error\" errormsg=\"No route&#xa;stack traceback:&#xa;x\"/>",
-            ),
-            "failed: No route",
-        ),
-        (
-            &finished("<finished exit=\"success\"/><hosts up=\"0\" down=\"0\" total=\"0\"/>"),
-            "nothing was scanned",
-        ),
+        (&finished("<finished exit=\"error\" errormsg=\"No route&#xa;stack traceback:&#xa;x\"/>"), "failed: No route"),
+        (&finished("<finished exit=\"success\"/><hosts up=\"0\" down=\"0\" total=\"0\"/>"), "nothing was scanned"),
     ] {
         let (lines, result) = convert(input.as_bytes());
         let error = result.expect_err(input).to_string();
         assert!(error.contains(says), "{input}: {error}");
-        assert!(
-            !error.contains('\n') && lines.is_empty(),
-            "{input}: {error}"
-        );
+        assert!(!error.contains('\n') && lines.is_empty(), "{input}: {error}");
     }
 }
 
 #[test]
 fn a_tool_without_converter_is_answered_with_those_there_are() {
     let error = report::run("nesus", io::empty(), io::sink(), &Options::default()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "no converter for \"nesus\"; --tool takes: nmap"
-    );
+    assert_eq!(error.to_string(), "no converter for \"nesus\"; --tool takes: nmap");
 }
 
 #[test]
 fn bytes_that_are_no_text_and_failing_devices_are_errors() {
-    let mut xml =
-        b"<nmaprun><host><address addr=\"10.0.0.1\" addrtype=\"ipv4\"/></host><host x=\"".to_vec();
+    let mut xml = b"<nmaprun><host><address addr=\"10.0.0.1\" addrtype=\"ipv4\"/></host><host x=\"".to_vec();
     xml.extend_from_slice(b"\xff\"/></nmaprun>");
     let (lines, result) = convert(xml.as_slice());
     assert_eq!(hosts(&lines).len(), 1);
-    assert!(
-        matches!(result, Err(ReportError::Malformed { .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(ReportError::Malformed { .. })), "{result:?}");
 
     struct Broken;
     impl Read for Broken {
@@ -364,14 +248,10 @@ fn bytes_that_are_no_text_and_failing_devices_are_errors() {
             Ok(())
         }
     }
-    let after_a_host =
-        b"<nmaprun><host><address addr=\"10.0.0.1\" addrtype=\"ipv4\"/></host>".chain(Broken);
+    let after_a_host = b"<nmaprun><host><address addr=\"10.0.0.1\" addrtype=\"ipv4\"/></host>".chain(Broken);
     let (lines, result) = convert(after_a_host);
     assert_eq!(hosts(&lines).len(), 1);
-    assert_eq!(
-        result.unwrap_err().to_string(),
-        "reading the report: unplugged"
-    );
+    assert_eq!(result.unwrap_err().to_string(), "reading the report: unplugged");
     let xml = fixture("nmap_0port.xml");
     let result = report::run("nmap", xml.as_bytes(), Broken, &Options::default());
     assert!(matches!(result, Err(ReportError::Write(_))), "{result:?}");
@@ -384,11 +264,7 @@ fn options_choose_findings_by_severity_and_tag_everything() {
         let host = hosts(&lines).pop().unwrap();
         let below = host["services"][0]["vulnerabilities"].as_array().unwrap();
         let own = host["vulnerabilities"].as_array().unwrap();
-        below
-            .iter()
-            .chain(own)
-            .map(|finding| finding["name"].as_str().unwrap().to_owned())
-            .collect()
+        below.iter().chain(own).map(|finding| finding["name"].as_str().unwrap().to_owned()).collect()
     };
     let all = [
         "http-vuln-cve2017-5638",
@@ -402,38 +278,15 @@ fn options_choose_findings_by_severity_and_tag_everything() {
         "smb-vuln-x",
     ];
     assert_eq!(names(&Options::default()), all);
-    let no_info = Options {
-        ignore_info: true,
-        ..Options::default()
-    };
+    let no_info = Options { ignore_info: true, ..Options::default() };
     let info = ["http-slowloris-check", "banner", "nbstat"];
-    assert_eq!(
-        names(&no_info),
-        all.into_iter()
-            .filter(|name| !info.contains(name))
-            .collect::<Vec<_>>()
-    );
-    let high = Options {
-        severity_min: Some(Severity::High),
-        severity_max: Some(Severity::High),
-        ..Options::default()
-    };
-    assert_eq!(
-        names(&high),
-        [
-            "http-vuln-cve2017-5638",
-            "EDB-ID:50592",
-            "smb-vuln-ms17-010"
-        ]
-    );
+    assert_eq!(names(&no_info), all.into_iter().filter(|name| !info.contains(name)).collect::<Vec<_>>());
+    let high = Options { severity_min: Some(Severity::High), severity_max: Some(Severity::High), ..Options::default() };
+    assert_eq!(names(&high), ["http-vuln-cve2017-5638", "EDB-ID:50592", "smb-vuln-ms17-010"]);
 
     let tags = |tag: &str| vec![tag.to_owned()];
-    let tagged = Options {
-        host_tags: tags("h"),
-        service_tags: tags("s"),
-        vulnerability_tags: tags("v"),
-        ..Options::default()
-    };
+    let tagged =
+        Options { host_tags: tags("h"), service_tags: tags("s"), vulnerability_tags: tags("v"), ..Options::default() };
     let host = &hosts(&convert_with(fixture("nmap_script_vulners.xml").as_bytes(), &tagged).0)[0];
     assert_eq!(host["tags"][0], "h");
     assert_eq!(host["services"][0]["tags"][0], "s");
@@ -443,12 +296,7 @@ fn options_choose_findings_by_severity_and_tag_everything() {
 #[test]
 fn options_are_read_from_the_variables_of_a_run() {
     let read = |pairs: &[(&str, &str)]| {
-        let value = |name: &str| {
-            pairs
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
-        };
+        let value = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
         Options::from_environment(value)
     };
     assert_eq!(read(&[]).unwrap(), Options::default());
@@ -467,16 +315,7 @@ fn options_are_read_from_the_variables_of_a_run() {
         ..Options::default()
     };
     assert_eq!(options.unwrap(), expected);
-    assert!(
-        !read(&[("AGENT_CONFIG_IGNORE_INFO", "False")])
-            .unwrap()
-            .ignore_info
-    );
-    let error = read(&[("AGENT_CONFIG_MAX_SEVERITY", "worst")])
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.starts_with("AGENT_CONFIG_MAX_SEVERITY=\"worst\" is not a severity"),
-        "{error}"
-    );
+    assert!(!read(&[("AGENT_CONFIG_IGNORE_INFO", "False")]).unwrap().ignore_info);
+    let error = read(&[("AGENT_CONFIG_MAX_SEVERITY", "worst")]).unwrap_err().to_string();
+    assert!(error.starts_with("AGENT_CONFIG_MAX_SEVERITY=\"worst\" is not a severity"), "{error}");
 }

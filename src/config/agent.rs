@@ -1,8 +1,8 @@
 //! The section `agent`: its name, its limits, and the executors. Driven by `config::check`.
 
 use crate::config::kind::{
-    BYTES, COMMAND, COUNT, DAYS_OR_ZERO, MILLISECONDS_OR_ZERO, NAME, NUMBER, OFFICIAL, PARAM_TYPE,
-    PATH, SECONDS, SECONDS_OR_ZERO, SWITCH, TEXT, VARENV,
+    BYTES, COMMAND, COUNT, DAYS_OR_ZERO, MILLISECONDS_OR_ZERO, NAME, NUMBER, OFFICIAL, PARAM_TYPE, PATH, SECONDS,
+    SECONDS_OR_ZERO, SWITCH, TEXT, VARENV,
 };
 use crate::config::section::Section;
 use crate::config::settings::{Agent, Executor, Program, Secret};
@@ -20,51 +20,31 @@ pub fn read(root: &mut Section) -> Option<Agent> {
         executors,
         state_dir: section.optional("state_dir", &PATH).flatten(),
         concurrent_runs_max: section.optional("max_concurrent_runs", &COUNT),
-        stop_grace: section
-            .optional("stop_grace_s", &SECONDS_OR_ZERO)
-            .unwrap_or(usual.stop_grace),
-        sync: section
-            .optional("sync_ms", &MILLISECONDS_OR_ZERO)
-            .unwrap_or(usual.sync),
-        journal_bytes_max: section
-            .optional("journal_bytes_max", &BYTES)
-            .unwrap_or(usual.journal_bytes_max),
-        delivery_grace: section
-            .optional("delivery_grace_s", &SECONDS_OR_ZERO)
-            .unwrap_or(usual.delivery_grace),
-        retry: section
-            .optional("retry_days", &DAYS_OR_ZERO)
-            .unwrap_or(usual.retry),
+        stop_grace: section.optional("stop_grace_s", &SECONDS_OR_ZERO).unwrap_or(usual.stop_grace),
+        sync: section.optional("sync_ms", &MILLISECONDS_OR_ZERO).unwrap_or(usual.sync),
+        journal_bytes_max: section.optional("journal_bytes_max", &BYTES).unwrap_or(usual.journal_bytes_max),
+        delivery_grace: section.optional("delivery_grace_s", &SECONDS_OR_ZERO).unwrap_or(usual.delivery_grace),
+        retry: section.optional("retry_days", &DAYS_OR_ZERO).unwrap_or(usual.retry),
     };
     section.close();
     Some(agent)
 }
 
 fn executors(agent: &mut Section) -> Vec<Executor> {
-    let Some(mut section) = agent.required_section("executors", "a mapping of names to executors")
-    else {
+    let Some(mut section) = agent.required_section("executors", "a mapping of names to executors") else {
         return Vec::new();
     };
     let names = section.names();
-    let executors = names
-        .iter()
-        .filter_map(|name| executor(&mut section, name))
-        .collect();
+    let executors = names.iter().filter_map(|name| executor(&mut section, name)).collect();
     if names.is_empty() {
-        agent.warning(
-            "executors",
-            "empty; the server will have nothing to run here",
-        );
+        agent.warning("executors", "empty; the server will have nothing to run here");
     }
     executors
 }
 
 fn executor<'a>(executors: &mut Section<'a>, name: &'a str) -> Option<Executor> {
     if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        executors.problem(
-            name,
-            "an executor's name must not be empty or have spaces in it",
-        );
+        executors.problem(name, "an executor's name must not be empty or have spaces in it");
     }
     let mut section = executors.section(name)?;
     // `max_size` was the longest line that passed; nothing is too long for this agent. `repo_name` follows from
@@ -76,21 +56,14 @@ fn executor<'a>(executors: &mut Section<'a>, name: &'a str) -> Option<Executor> 
     let varenvs = varenvs(&mut section);
     let timeout = section.optional("timeout_s", &SECONDS);
     section.close();
-    Some(Executor {
-        name: name.to_owned(),
-        program: program?,
-        params,
-        varenvs,
-        timeout,
-    })
+    Some(Executor { name: name.to_owned(), program: program?, params, varenvs, timeout })
 }
 
 /// Both at once is what the Python agent reads as `repo_executor`.
 fn program(executor: &mut Section) -> Option<Program> {
     let command = executor.optional("cmd", &COMMAND);
     let official = executor.optional("repo_executor", &OFFICIAL);
-    let is_wrong = (command.is_none() && executor.has("cmd"))
-        || (official.is_none() && executor.has("repo_executor"));
+    let is_wrong = (command.is_none() && executor.has("cmd")) || (official.is_none() && executor.has("repo_executor"));
     match (command.flatten(), official.flatten()) {
         (Some(_), Some(name)) => {
             executor.warning("cmd", "not used, because there is a repo_executor");
@@ -100,8 +73,7 @@ fn program(executor: &mut Section) -> Option<Program> {
         (Some(command), None) => Some(Program::Command(command)),
         (None, None) => {
             if !is_wrong {
-                executor
-                    .problem_here("expected cmd (a command) or repo_executor (such as nmap.py)");
+                executor.problem_here("expected cmd (a command) or repo_executor (such as nmap.py)");
             }
             None
         }
@@ -129,12 +101,7 @@ fn param<'a>(params: &mut Section<'a>, name: &'a str) -> Option<Param> {
     let base = section.required("base", &TEXT);
     section.close();
     let (mandatory, types, base) = (mandatory?, types?, base?);
-    Some(Param {
-        name: name.to_owned(),
-        mandatory,
-        types,
-        base,
-    })
+    Some(Param { name: name.to_owned(), mandatory, types, base })
 }
 
 fn varenvs(executor: &mut Section) -> Vec<(String, Secret)> {
@@ -156,20 +123,13 @@ fn varenvs(executor: &mut Section) -> Vec<(String, Secret)> {
 /// Whether a name, in upper case, can name an environment variable; two names for one variable are worth a warning.
 fn variable(section: &mut Section, name: &str, seen: &mut Vec<String>) -> bool {
     if name.is_empty() || name.contains(['=', '\0']) {
-        section.problem(
-            name,
-            "becomes the name of an environment variable, so it must not be empty or have = in it",
-        );
+        section.problem(name, "becomes the name of an environment variable, so it must not be empty or have = in it");
         return false;
     }
     let upper = name.to_uppercase();
     if seen.contains(&upper) {
-        section.warning(
-            name,
-            format!(
-                "another key becomes the same environment variable {upper}; the last one counts"
-            ),
-        );
+        section
+            .warning(name, format!("another key becomes the same environment variable {upper}; the last one counts"));
     }
     seen.push(upper);
     true

@@ -22,27 +22,16 @@ impl Host {
         let text = text.trim();
         let (tls, rest) = scheme(text)?;
         if rest.contains('@') {
-            return Err(
-                "has a user name or password in it, which the agent does not use; take it out"
-                    .into(),
-            );
+            return Err("has a user name or password in it, which the agent does not use; take it out".into());
         }
         if rest.contains(['?', '#']) {
-            return Err(format!(
-                "{} goes on after its path; take out what follows ? or #",
-                quoted(text)
-            ));
+            return Err(format!("{} goes on after its path; take out what follows ? or #", quoted(text)));
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (name, port) = authority_parts(authority).ok_or_else(|| {
             format!("{} is not a host name, an address or a URL such as https://faraday.example:443/base", quoted(text))
         })?;
-        Ok(Host {
-            name: name.to_owned(),
-            tls,
-            port,
-            base_route: base_route(path)?,
-        })
+        Ok(Host { name: name.to_owned(), tls, port, base_route: base_route(path)? })
     }
 }
 
@@ -53,10 +42,7 @@ fn scheme(text: &str) -> Result<(Option<bool>, &str), String> {
     match scheme.to_ascii_lowercase().as_str() {
         "https" | "wss" => Ok((Some(true), rest)),
         "http" | "ws" => Ok((Some(false), rest)),
-        _ => Err(format!(
-            "{} is not a scheme that the agent speaks; expected http or https",
-            quoted(scheme)
-        )),
+        _ => Err(format!("{} is not a scheme that the agent speaks; expected http or https", quoted(scheme))),
     }
 }
 
@@ -104,54 +90,25 @@ mod tests {
 
     fn host(name: &str, tls: Option<bool>, port: Option<u16>, base_route: &str) -> Host {
         let (name, base_route) = (name.to_owned(), base_route.to_owned());
-        Host {
-            name,
-            tls,
-            port,
-            base_route,
-        }
+        Host { name, tls, port, base_route }
     }
 
     #[test]
     fn names_addresses_and_urls() {
         let table = [
             ("localhost", host("localhost", None, None, "")),
-            (
-                " faraday_server.example. ",
-                host("faraday_server.example.", None, None, ""),
-            ),
+            (" faraday_server.example. ", host("faraday_server.example.", None, None, "")),
             ("10.0.0.1", host("10.0.0.1", None, None, "")),
             ("::1", host("::1", None, None, "")),
             ("[::1]", host("::1", None, None, "")),
             ("[fe80::1]:5985", host("fe80::1", None, Some(5985), "")),
-            (
-                "faraday.example:5985",
-                host("faraday.example", None, Some(5985), ""),
-            ),
-            (
-                "faraday.example/base/",
-                host("faraday.example", None, None, "/base"),
-            ),
-            (
-                "http://faraday.example",
-                host("faraday.example", Some(false), None, ""),
-            ),
-            (
-                "HTTPS://faraday.example/",
-                host("faraday.example", Some(true), None, ""),
-            ),
-            (
-                "https://faraday.example:443/base",
-                host("faraday.example", Some(true), Some(443), "/base"),
-            ),
-            (
-                "https://[2001:db8::1]:8443/a/b/",
-                host("2001:db8::1", Some(true), Some(8443), "/a/b"),
-            ),
-            (
-                "wss://faraday.example",
-                host("faraday.example", Some(true), None, ""),
-            ),
+            ("faraday.example:5985", host("faraday.example", None, Some(5985), "")),
+            ("faraday.example/base/", host("faraday.example", None, None, "/base")),
+            ("http://faraday.example", host("faraday.example", Some(false), None, "")),
+            ("HTTPS://faraday.example/", host("faraday.example", Some(true), None, "")),
+            ("https://faraday.example:443/base", host("faraday.example", Some(true), Some(443), "/base")),
+            ("https://[2001:db8::1]:8443/a/b/", host("2001:db8::1", Some(true), Some(8443), "/a/b")),
+            ("wss://faraday.example", host("faraday.example", Some(true), None, "")),
         ];
         for (text, expected) in table {
             assert_eq!(Host::parse(text), Ok(expected), "{text:?}");

@@ -21,27 +21,19 @@ pub struct Kind<T: 'static> {
 
 impl<T> Kind<T> {
     const fn new(expected: &'static str, read: fn(&str) -> Option<T>) -> Kind<T> {
-        Kind {
-            expected,
-            read,
-            secret: false,
-        }
+        Kind { expected, read, secret: false }
     }
 }
 
 pub const TEXT: Kind<String> = Kind::new("a text", |text| Some(text.to_owned()));
 
 /// `host` takes it apart.
-pub const HOST: Kind<String> = Kind::new("a host name, an address or a URL", |text| {
-    Some(text.to_owned())
-});
+pub const HOST: Kind<String> = Kind::new("a host name, an address or a URL", |text| Some(text.to_owned()));
 
 /// The environment cannot hold a NUL.
 pub const VARENV: Kind<String> = Kind {
     secret: true,
-    ..Kind::new("a text, number or boolean", |text| {
-        (!text.contains('\0')).then(|| text.to_owned())
-    })
+    ..Kind::new("a text, number or boolean", |text| (!text.contains('\0')).then(|| text.to_owned()))
 };
 
 /// Not blank, and one line: it goes into log lines.
@@ -60,18 +52,15 @@ pub const COMMAND: Kind<Option<String>> = Kind {
 };
 
 /// `nmap` and `nmap.py` name the same official executor. Blank is as good as absent.
-pub const OFFICIAL: Kind<Option<String>> =
-    Kind::new("an official executor such as nmap.py", |text| {
-        let name = text.split_once('.').map_or(text, |(name, _)| name);
-        let fits = name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        match (text.is_empty(), name.is_empty()) {
-            (true, _) => Some(None),
-            (_, true) => None,
-            _ => fits.then(|| Some(name.to_owned())),
-        }
-    });
+pub const OFFICIAL: Kind<Option<String>> = Kind::new("an official executor such as nmap.py", |text| {
+    let name = text.split_once('.').map_or(text, |(name, _)| name);
+    let fits = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    match (text.is_empty(), name.is_empty()) {
+        (true, _) => Some(None),
+        (_, true) => None,
+        _ => fits.then(|| Some(name.to_owned())),
+    }
+});
 
 /// Blank is as good as absent.
 pub const PATH: Kind<Option<PathBuf>> = Kind::new("a path", |text| {
@@ -79,65 +68,44 @@ pub const PATH: Kind<Option<PathBuf>> = Kind::new("a path", |text| {
     (!text.contains('\0')).then_some(path)
 });
 
-pub const PORT: Kind<u16> = Kind::new("a port (1 to 65535)", |text| {
-    number(text).filter(|port| *port != 0)
-});
+pub const PORT: Kind<u16> = Kind::new("a port (1 to 65535)", |text| number(text).filter(|port| *port != 0));
 
 /// `None` for 0, which the web interface of Faraday writes for "the same".
 pub const PORT_OR_ZERO: Kind<Option<u16>> =
-    Kind::new("a port (1 to 65535, or 0 for api_port)", |text| {
-        number(text).map(|port| (port != 0).then_some(port))
-    });
+    Kind::new("a port (1 to 65535, or 0 for api_port)", |text| number(text).map(|port| (port != 0).then_some(port)));
 
 /// Every spelling of YAML 1.1, and those that the Python agent knows besides.
-pub const SWITCH: Kind<bool> = Kind::new("true or false", |text| {
-    match text.trim().to_ascii_lowercase().as_str() {
-        "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
-        "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
-        _ => None,
-    }
+pub const SWITCH: Kind<bool> = Kind::new("true or false", |text| match text.trim().to_ascii_lowercase().as_str() {
+    "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
+    "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
+    _ => None,
 });
 
-pub const NUMBER: Kind<f64> = Kind::new("a number", |text| {
-    number(text).filter(|n: &f64| n.is_finite())
-});
+pub const NUMBER: Kind<f64> = Kind::new("a number", |text| number(text).filter(|n: &f64| n.is_finite()));
 
 /// "as many as you like" is said by leaving the key out, so 0 can only be a mistake.
-pub const COUNT: Kind<usize> = Kind::new("a whole number from 1", |text| {
-    number(text).filter(|n| *n > 0)
-});
+pub const COUNT: Kind<usize> = Kind::new("a whole number from 1", |text| number(text).filter(|n| *n > 0));
 
-pub const BYTES: Kind<u64> = Kind::new("a number of bytes from 1", |text| {
-    number(text).filter(|n| *n > 0)
-});
+pub const BYTES: Kind<u64> = Kind::new("a number of bytes from 1", |text| number(text).filter(|n| *n > 0));
 
 /// A time that ends something: 0 would end it before it began.
-pub const SECONDS: Kind<Duration> = Kind::new(
-    "a number of seconds (more than 0, at most 31622400)",
-    |text| seconds(text, 1.0).filter(|time| !time.is_zero()),
-);
-
-pub const SECONDS_OR_ZERO: Kind<Duration> =
-    Kind::new("a number of seconds (0 to 31622400)", |text| {
-        seconds(text, 1.0)
-    });
-
-pub const MILLISECONDS_OR_ZERO: Kind<Duration> =
-    Kind::new("a number of milliseconds (0 to 31622400000)", |text| {
-        seconds(text, 0.001)
-    });
-
-pub const DAYS_OR_ZERO: Kind<Duration> = Kind::new("a number of days (0 to 366)", |text| {
-    seconds(text, 86_400.0)
+pub const SECONDS: Kind<Duration> = Kind::new("a number of seconds (more than 0, at most 31622400)", |text| {
+    seconds(text, 1.0).filter(|time| !time.is_zero())
 });
 
-pub const PROTOCOL: Kind<ProtocolChoice> =
-    Kind::new("auto, socketio or websocket", |text| match text {
-        "auto" => Some(ProtocolChoice::Auto),
-        "socketio" => Some(ProtocolChoice::SocketIo),
-        "websocket" => Some(ProtocolChoice::WebSocket),
-        _ => None,
-    });
+pub const SECONDS_OR_ZERO: Kind<Duration> = Kind::new("a number of seconds (0 to 31622400)", |text| seconds(text, 1.0));
+
+pub const MILLISECONDS_OR_ZERO: Kind<Duration> =
+    Kind::new("a number of milliseconds (0 to 31622400000)", |text| seconds(text, 0.001));
+
+pub const DAYS_OR_ZERO: Kind<Duration> = Kind::new("a number of days (0 to 366)", |text| seconds(text, 86_400.0));
+
+pub const PROTOCOL: Kind<ProtocolChoice> = Kind::new("auto, socketio or websocket", |text| match text {
+    "auto" => Some(ProtocolChoice::Auto),
+    "socketio" => Some(ProtocolChoice::SocketIo),
+    "websocket" => Some(ProtocolChoice::WebSocket),
+    _ => None,
+});
 
 pub const PARAM_TYPE: Kind<ParamType> = Kind::new(
     "a type (integer, string, password, boolean, list, domains, range, ip, float or url)",
@@ -192,10 +160,7 @@ mod tests {
                 ("", None),
             ],
         );
-        check(
-            &PORT_OR_ZERO,
-            [("0", Some(None)), ("9000", Some(Some(9000))), ("x", None)],
-        );
+        check(&PORT_OR_ZERO, [("0", Some(None)), ("9000", Some(Some(9000))), ("x", None)]);
     }
 
     #[test]
@@ -213,28 +178,9 @@ mod tests {
 
     #[test]
     fn numbers_and_times() {
-        check(
-            &NUMBER,
-            [
-                ("65536", Some(65536.0)),
-                ("1e3", Some(1000.0)),
-                ("nan", None),
-                ("inf", None),
-                ("64K", None),
-            ],
-        );
-        check(
-            &COUNT,
-            [("1", Some(1)), ("0", None), ("-1", None), ("1.5", None)],
-        );
-        check(
-            &BYTES,
-            [
-                ("4294967296", Some(4_294_967_296)),
-                ("0", None),
-                ("4G", None),
-            ],
-        );
+        check(&NUMBER, [("65536", Some(65536.0)), ("1e3", Some(1000.0)), ("nan", None), ("inf", None), ("64K", None)]);
+        check(&COUNT, [("1", Some(1)), ("0", None), ("-1", None), ("1.5", None)]);
+        check(&BYTES, [("4294967296", Some(4_294_967_296)), ("0", None), ("4G", None)]);
         check(
             &SECONDS,
             [
@@ -249,47 +195,16 @@ mod tests {
                 ("10s", None),
             ],
         );
-        check(
-            &SECONDS_OR_ZERO,
-            [("0", Some(Duration::ZERO)), ("-0.1", None)],
-        );
-        check(
-            &MILLISECONDS_OR_ZERO,
-            [("1000", Some(Duration::from_secs(1))), ("x", None)],
-        );
-        check(
-            &DAYS_OR_ZERO,
-            [("7", Some(Duration::from_secs(604_800))), ("367", None)],
-        );
+        check(&SECONDS_OR_ZERO, [("0", Some(Duration::ZERO)), ("-0.1", None)]);
+        check(&MILLISECONDS_OR_ZERO, [("1000", Some(Duration::from_secs(1))), ("x", None)]);
+        check(&DAYS_OR_ZERO, [("7", Some(Duration::from_secs(604_800))), ("367", None)]);
     }
 
     #[test]
     fn texts() {
-        check(
-            &NAME,
-            [
-                ("a b/ü", Some("a b/ü".into())),
-                ("", None),
-                ("  ", None),
-                ("a\nb", None),
-            ],
-        );
-        check(
-            &COMMAND,
-            [
-                ("exit 1", Some(Some("exit 1".into()))),
-                ("", Some(None)),
-                ("a\0", None),
-            ],
-        );
-        check(
-            &PATH,
-            [
-                ("/a", Some(Some("/a".into()))),
-                ("", Some(None)),
-                ("a\0", None),
-            ],
-        );
+        check(&NAME, [("a b/ü", Some("a b/ü".into())), ("", None), ("  ", None), ("a\nb", None)]);
+        check(&COMMAND, [("exit 1", Some(Some("exit 1".into()))), ("", Some(None)), ("a\0", None)]);
+        check(&PATH, [("/a", Some(Some("/a".into()))), ("", Some(None)), ("a\0", None)]);
         check(
             &OFFICIAL,
             [
@@ -308,24 +223,13 @@ mod tests {
     #[test]
     fn tokens() {
         let token = "a1B2".repeat(16);
-        check(
-            &TOKEN,
-            [
-                ("", Some(None)),
-                ("abc", None),
-                (&token, Some(AgentToken::parse(&token))),
-            ],
-        );
+        check(&TOKEN, [("", Some(None)), ("abc", None), (&token, Some(AgentToken::parse(&token)))]);
     }
 
     #[test]
     fn the_complaint_names_every_type() {
         for known in ParamType::ALL {
-            assert!(
-                PARAM_TYPE.expected.contains(known.name()),
-                "{}",
-                known.name()
-            );
+            assert!(PARAM_TYPE.expected.contains(known.name()), "{}", known.name());
         }
     }
 }

@@ -32,9 +32,7 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 /// Reads and checks the configuration at `path`. With it come warnings; without it, all problems at once.
 pub fn read(path: &Path) -> Result<(Settings, Vec<Finding>), Findings> {
     if path.extension().is_some_and(|extension| extension == "ini") {
-        return Err(whole_file(
-            "the .ini files of the Python agent 1.x are not read; write a dispatcher.yaml",
-        ));
+        return Err(whole_file("the .ini files of the Python agent 1.x are not read; write a dispatcher.yaml"));
     }
     let text = contents(path).map_err(|error| whole_file(&error.to_string()))?;
     check(&text, &readable)
@@ -52,10 +50,7 @@ fn check(text: &str, readable: Probe) -> Result<(Settings, Vec<Finding>), Findin
     match settings {
         Some(settings) if findings.problems.is_empty() => Ok((settings, findings.warnings)),
         _ => {
-            debug_assert!(
-                !findings.problems.is_empty(),
-                "no settings and nothing said about it"
-            );
+            debug_assert!(!findings.problems.is_empty(), "no settings and nothing said about it");
             Err(findings)
         }
     }
@@ -67,11 +62,7 @@ fn settings(tree: &Tree, findings: &mut Findings, readable: Probe) -> Option<Set
     let token = token(&mut root);
     let agent = agent::read(&mut root);
     root.close();
-    Some(Settings {
-        server: server?,
-        token,
-        agent: agent?,
-    })
+    Some(Settings { server: server?, token, agent: agent? })
 }
 
 fn token(root: &mut Section) -> Option<AgentToken> {
@@ -85,13 +76,9 @@ fn token(root: &mut Section) -> Option<AgentToken> {
 
 fn contents(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)?;
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!(
-            "larger than {FILE_BYTES_MAX} bytes; is this the right file?"
-        )));
+        return Err(io::Error::other(format!("larger than {FILE_BYTES_MAX} bytes; is this the right file?")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -103,20 +90,12 @@ fn readable(path: &Path) -> Result<(), String> {
     let complaint = |why: String| format!("{} cannot be read: {why}", path.display());
     let file = File::open(path).map_err(|error| complaint(error.to_string()))?;
     match file.metadata() {
-        Ok(metadata) if metadata.is_dir() => {
-            Err(complaint("it is a directory; expected a PEM file".into()))
-        }
+        Ok(metadata) if metadata.is_dir() => Err(complaint("it is a directory; expected a PEM file".into())),
         _ => Ok(()),
     }
 }
 
 fn whole_file(problem: &str) -> Findings {
-    let problem = Finding {
-        path: String::new(),
-        text: problem.to_owned(),
-    };
-    Findings {
-        problems: vec![problem],
-        warnings: Vec::new(),
-    }
+    let problem = Finding { path: String::new(), text: problem.to_owned() };
+    Findings { problems: vec![problem], warnings: Vec::new() }
 }

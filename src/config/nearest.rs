@@ -22,9 +22,7 @@ fn slips(a: &str, b: &str) -> usize {
         let mut row = vec![i];
         for j in 1..=b.len() {
             let differs = usize::from(a[i - 1] != b[j - 1]);
-            let mut cost = (above[j] + 1)
-                .min(row[j - 1] + 1)
-                .min(above[j - 1] + differs);
+            let mut cost = (above[j] + 1).min(row[j - 1] + 1).min(above[j - 1] + differs);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 cost = cost.min(before[j - 2] + 1);
             }
@@ -36,11 +34,7 @@ fn slips(a: &str, b: &str) -> usize {
 }
 
 fn folded(c: char) -> char {
-    if c == '-' {
-        '_'
-    } else {
-        c.to_ascii_lowercase()
-    }
+    if c == '-' { '_' } else { c.to_ascii_lowercase() }
 }
 
 #[cfg(test)]
@@ -66,14 +60,7 @@ mod tests {
 
     #[test]
     fn the_nearest_is_named_and_nothing_far() {
-        let known = [
-            "host",
-            "api_port",
-            "websocket_port",
-            "ssl",
-            "ssl_cert",
-            "ssl_ignore",
-        ];
+        let known = ["host", "api_port", "websocket_port", "ssl", "ssl_cert", "ssl_ignore"];
         let table = [
             ("api_prot", Some("api_port")),
             ("websocket_ports", Some("websocket_port")),

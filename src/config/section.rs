@@ -53,23 +53,13 @@ impl<'a> Section<'a> {
     }
 
     fn open(path: String, tree: &'a Tree, findings: &'a mut Findings) -> Option<Section<'a>> {
-        let mut section = Section {
-            path,
-            entries: Vec::new(),
-            known: Vec::new(),
-            findings,
-        };
+        let mut section = Section { path, entries: Vec::new(), known: Vec::new(), findings };
         match tree {
             // `params:` with nothing below it is how a person writes an empty mapping.
             Tree::Null => {}
-            Tree::Map(entries) => entries
-                .iter()
-                .for_each(|(key, value)| section.put(key, value)),
+            Tree::Map(entries) => entries.iter().for_each(|(key, value)| section.put(key, value)),
             other => {
-                section.problem_here(format!(
-                    "{} where a mapping of keys to values is expected",
-                    other.kind()
-                ));
+                section.problem_here(format!("{} where a mapping of keys to values is expected", other.kind()));
                 return None;
             }
         }
@@ -103,11 +93,7 @@ impl<'a> Section<'a> {
     /// `None` if there is nothing, `Some(None)` if what there is has been complained about.
     fn value<T>(&mut self, key: &'a str, kind: &Kind<T>) -> Option<Option<T>> {
         let tree = self.tree(key)?;
-        Some(
-            read(tree, kind)
-                .map_err(|text| self.problem(key, text))
-                .ok(),
-        )
+        Some(read(tree, kind).map_err(|text| self.problem(key, text)).ok())
     }
 
     /// One value or a list of them at a key that must be there; a single problem makes it `None`.
@@ -187,10 +173,7 @@ impl<'a> Section<'a> {
             }
             let text = match nearest(key, self.known.iter().copied()) {
                 Some(meant) => format!("unknown key, not read; did you mean {meant}?"),
-                None => format!(
-                    "unknown key, not read; known here: {}",
-                    self.known.join(", ")
-                ),
+                None => format!("unknown key, not read; known here: {}", self.known.join(", ")),
             };
             self.warning(key, text);
         }
@@ -202,10 +185,7 @@ impl<'a> Section<'a> {
     }
 
     fn entry(&self, key: &str) -> Option<&'a Tree> {
-        self.entries
-            .iter()
-            .find(|(known, _)| *known == key)
-            .map(|(_, tree)| *tree)
+        self.entries.iter().find(|(known, _)| *known == key).map(|(_, tree)| *tree)
     }
 }
 

@@ -44,9 +44,7 @@ pub fn read(root: &mut Section, readable: Probe) -> Option<Server> {
 
 fn host(section: &mut Section) -> Option<Host> {
     let text = section.required("host", &HOST)?;
-    Host::parse(&text)
-        .map_err(|why| section.problem("host", why))
-        .ok()
+    Host::parse(&text).map_err(|why| section.problem("host", why)).ok()
 }
 
 /// A URL says the port even where it leaves it out.
@@ -66,10 +64,7 @@ fn tls(section: &mut Section, host: &Host, api_port: Option<u16>) -> bool {
     }
     let (tls, meaning) = match api_port {
         Some(443) => (true, "true (HTTPS), because api_port is 443"),
-        _ => (
-            false,
-            "false (plain HTTP, the agent's token can be read on the way)",
-        ),
+        _ => (false, "false (plain HTTP, the agent's token can be read on the way)"),
     };
     if !section.has("ssl") {
         section.warning("ssl", format!("missing, taken as {meaning}"));
@@ -83,23 +78,14 @@ fn base_route(section: &mut Section, host: &Host) -> String {
         section.problem("base_route", why);
         String::new()
     });
-    let [given, in_url] =
-        [given, host.base_route.clone()].map(|route| Some(route).filter(|route| !route.is_empty()));
+    let [given, in_url] = [given, host.base_route.clone()].map(|route| Some(route).filter(|route| !route.is_empty()));
     agreed(section, "base_route", given, in_url).unwrap_or_default()
 }
 
 /// What the key and the URL say, if they do not contradict each other.
-fn agreed<T: PartialEq>(
-    section: &mut Section,
-    key: &str,
-    given: Option<T>,
-    in_url: Option<T>,
-) -> Option<T> {
+fn agreed<T: PartialEq>(section: &mut Section, key: &str, given: Option<T>, in_url: Option<T>) -> Option<T> {
     if given.is_some() && in_url.is_some() && given != in_url {
-        section.problem(
-            key,
-            "contradicts the URL in server.host; take out one of the two",
-        );
+        section.problem(key, "contradicts the URL in server.host; take out one of the two");
     }
     given.or(in_url)
 }

@@ -183,16 +183,10 @@ mod tests {
             (".hidden", "%2Ehidden"),
             ("100%", "100%25"),
             ("é", "%C3%A9"),
-            (
-                &long,
-                &format!("{}%{:08x}", &long[..200], crc32fast::hash(long.as_bytes())),
-            ),
+            (&long, &format!("{}%{:08x}", &long[..200], crc32fast::hash(long.as_bytes()))),
         ];
         for (name, expected) in table {
-            let agent = Agent {
-                name: name.to_owned(),
-                ..Agent::default()
-            };
+            let agent = Agent { name: name.to_owned(), ..Agent::default() };
             assert_eq!(agent.directory_name(), expected, "{name}");
         }
     }

@@ -26,11 +26,7 @@ impl Tree {
     /// Reads the one document in `text`; an empty file is `Null`. The error says where and what, in one line, and never
     /// quotes the file: the line may hold a password.
     pub fn parse(text: &str) -> Result<Tree, String> {
-        let mut builder = Builder {
-            events: Parser::new_from_str(text),
-            anchors: HashMap::new(),
-            nodes: 0,
-        };
+        let mut builder = Builder { events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
         builder.document()
     }
 
@@ -95,9 +91,7 @@ impl<'t, P: Iterator<Item = Result<ParserEvent<'t>, ScanError>>> Builder<'t, P> 
     fn node(&mut self, event: Event<'t>, span: &Span) -> Result<Tree, String> {
         self.count(1, span)?;
         let (tree, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                (scalar(&text, style, tag.as_deref()), anchor)
-            }
+            Event::Scalar(text, style, anchor, tag) => (scalar(&text, style, tag.as_deref()), anchor),
             Event::SequenceStart(_, anchor, _) => (self.list()?, anchor),
             Event::MappingStart(_, anchor, _) => (self.map()?, anchor),
             Event::Alias(anchor) => (self.aliased(anchor, span)?, 0),
@@ -187,22 +181,13 @@ fn merge(entries: &mut Vec<(String, Tree)>, value: Tree, span: &Span) -> Result<
             }
             Ok(())
         }
-        Tree::List(maps) => maps
-            .into_iter()
-            .try_for_each(|map| merge(entries, map, span)),
-        other => Err(at(
-            span,
-            &format!("{} cannot be merged into a mapping", other.kind()),
-        )),
+        Tree::List(maps) => maps.into_iter().try_for_each(|map| merge(entries, map, span)),
+        other => Err(at(span, &format!("{} cannot be merged into a mapping", other.kind()))),
     }
 }
 
 fn at(span: &Span, what: &str) -> String {
-    format!(
-        "line {}, column {}: {what}",
-        span.start.line(),
-        span.start.col() + 1
-    )
+    format!("line {}, column {}: {what}", span.start.line(), span.start.col() + 1)
 }
 
 #[cfg(test)]
@@ -246,11 +231,8 @@ mod tests {
 
     #[test]
     fn mappings_and_lists_in_block_flow_and_json_form() {
-        let expected = map([
-            ("a", Tree::List(vec![text("1"), Tree::Null])),
-            ("b", map([("c", text("x"))])),
-            ("1", text("one")),
-        ]);
+        let expected =
+            map([("a", Tree::List(vec![text("1"), Tree::Null])), ("b", map([("c", text("x"))])), ("1", text("one"))]);
         let table = [
             "a:\n- 1\n- null\nb:\n  c: x\n1: one\n",
             "a:\r\n  - 1\r\n  -\r\nb: {c: x}\r\n1: one",
@@ -260,10 +242,7 @@ mod tests {
         for yaml in &table[..3] {
             assert_eq!(Tree::parse(yaml), Ok(expected.clone()), "{yaml:?}");
         }
-        assert_eq!(
-            Tree::parse(table[3]),
-            Ok(map([("a", Tree::List(vec![text("1")]))]))
-        );
+        assert_eq!(Tree::parse(table[3]), Ok(map([("a", Tree::List(vec![text("1")]))])));
     }
 
     #[test]
@@ -281,10 +260,7 @@ mod tests {
 
     #[test]
     fn keys_that_stand_twice_are_both_kept() {
-        assert_eq!(
-            Tree::parse("a: 1\na: 2"),
-            Ok(map([("a", text("1")), ("a", text("2"))]))
-        );
+        assert_eq!(Tree::parse("a: 1\na: 2"), Ok(map([("a", text("1")), ("a", text("2"))])));
     }
 
     #[test]
@@ -292,29 +268,14 @@ mod tests {
         let table = [
             ("a:\n\tb: hunter2\n", "line 2, column 2: not YAML: tab"),
             ("a: \"hunter2\nb: 2\n", "line 1, column 4: not YAML: "),
-            (
-                "a: hunter2: x\n",
-                "line 1, column 11: not YAML: mapping values",
-            ),
+            ("a: hunter2: x\n", "line 1, column 11: not YAML: mapping values"),
             ("a: 1\n b: hunter2\n", "line 2, column 3: not YAML: "),
             ("a: *hunter2\n", "line 1, column 4: not YAML: "),
             ("[server]\nhost = hunter2\n", "line 2, column 1: not YAML: "),
-            (
-                "a: 1\n---\nb: hunter2\n",
-                "line 2, column 1: a second document",
-            ),
-            (
-                "? [hunter2]\n: 1\n",
-                "line 1, column 3: a list cannot be a key",
-            ),
-            (
-                "a: &a [hunter2, *a]\n",
-                "line 1, column 17: an alias stands within what it names",
-            ),
-            (
-                "a:\n  <<: hunter2\n",
-                "line 2, column 7: a text cannot be merged into a mapping",
-            ),
+            ("a: 1\n---\nb: hunter2\n", "line 2, column 1: a second document"),
+            ("? [hunter2]\n: 1\n", "line 1, column 3: a list cannot be a key"),
+            ("a: &a [hunter2, *a]\n", "line 1, column 17: an alias stands within what it names"),
+            ("a:\n  <<: hunter2\n", "line 2, column 7: a text cannot be merged into a mapping"),
         ];
         for (yaml, expected) in table {
             let error = Tree::parse(yaml).expect_err(yaml);
@@ -330,11 +291,7 @@ mod tests {
             let aliases = vec![format!("*a{}", n - 1); 10].join(", ");
             laughs += &format!("a{n}: &a{n} [{aliases}]\n");
         }
-        assert!(
-            Tree::parse(&laughs)
-                .expect_err("a bomb")
-                .ends_with("more than 100000 values")
-        );
+        assert!(Tree::parse(&laughs).expect_err("a bomb").ends_with("more than 100000 values"));
         assert!(Tree::parse(&"[".repeat(100_000)).is_err());
         assert!(Tree::parse(&"- ".repeat(100_000)).is_err());
     }

@@ -32,14 +32,8 @@ pub(super) struct Doubt {
 impl Scanner {
     /// Begins a doubtful object, whose brace stands at `start`. One around it that looks like a host matters no more.
     pub(super) fn doubt(&mut self, start: u64) {
-        let outer = self
-            .doubt
-            .filter(|outer| self.levels[outer.depth - 1] == Level::Doubtful);
-        self.doubt = outer.or(Some(Doubt {
-            depth: self.depth,
-            start,
-            credentials: false,
-        }));
+        let outer = self.doubt.filter(|outer| self.levels[outer.depth - 1] == Level::Doubtful);
+        self.doubt = outer.or(Some(Doubt { depth: self.depth, start, credentials: false }));
     }
 
     /// Takes note of a key at the top of a document or of a doubtful object.
@@ -51,11 +45,7 @@ impl Scanner {
         }
         match name {
             Name::List(List::Credentials) if self.in_host() => {
-                if let Some(doubt) = self
-                    .doubt
-                    .as_mut()
-                    .filter(|doubt| doubt.depth == self.depth)
-                {
+                if let Some(doubt) = self.doubt.as_mut().filter(|doubt| doubt.depth == self.depth) {
                     doubt.credentials = true;
                 }
             }

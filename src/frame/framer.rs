@@ -137,10 +137,7 @@ impl Framer {
                 list.piece(&self.partial)
             }
             Event::Document { hosts, credentials } => Piece::Document { hosts, credentials },
-            Event::Fault(kind) => Piece::Fault(Fault {
-                kind,
-                quote: self.quote.bytes().trim_ascii(),
-            }),
+            Event::Fault(kind) => Piece::Fault(Fault { kind, quote: self.quote.bytes().trim_ascii() }),
             Event::Anew { .. } => unreachable!("a step does not end with it"),
             Event::End => Piece::End,
         })
@@ -166,10 +163,7 @@ impl Framer {
 
     /// Reads until there is something to tell. Returns how many bytes it took.
     fn step(&mut self, bytes: &[u8]) -> (usize, Event) {
-        let chunk = Chunk {
-            bytes,
-            base: self.offset,
-        };
+        let chunk = Chunk { bytes, base: self.offset };
         let mut pos = 0;
         let event = loop {
             let event = match self.state {
@@ -184,10 +178,7 @@ impl Framer {
             }
         };
         if let Event::Anew { start } = event {
-            return (
-                self.go_back(start, chunk),
-                Event::Fault(FaultKind::Unfinished),
-            );
+            return (self.go_back(start, chunk), Event::Fault(FaultKind::Unfinished));
         }
         self.offset = chunk.place(pos);
         self.keep_heads(chunk.until(pos));
@@ -203,28 +194,19 @@ impl Framer {
             3 => {
                 self.begin_line(chunk.place(*pos));
                 self.first_line = true;
-                State::Between {
-                    line_is_empty: true,
-                }
+                State::Between { line_is_empty: true }
             }
             _ if byte == BYTE_ORDER_MARK[matched] => {
                 *pos += 1;
                 State::Start(matched + 1)
             }
-            0 => State::Between {
-                line_is_empty: true,
-            },
+            0 => State::Between { line_is_empty: true },
             _ => State::Bad(FaultKind::NotJson),
         };
         None
     }
 
-    fn between(
-        &mut self,
-        mut line_is_empty: bool,
-        chunk: Chunk<'_>,
-        pos: &mut usize,
-    ) -> Option<Event> {
+    fn between(&mut self, mut line_is_empty: bool, chunk: Chunk<'_>, pos: &mut usize) -> Option<Event> {
         while let Some(&byte) = chunk.bytes.get(*pos) {
             let place = chunk.place(*pos);
             match byte {
@@ -269,10 +251,7 @@ impl Framer {
     }
 
     fn document(&mut self, chunk: Chunk<'_>, pos: &mut usize) -> Option<Event> {
-        let rest = Chunk {
-            bytes: &chunk.bytes[*pos..],
-            base: chunk.place(*pos),
-        };
+        let rest = Chunk { bytes: &chunk.bytes[*pos..], base: chunk.place(*pos) };
         let (step, used) = self.scanner.scan(rest);
         *pos += used;
         match step {
@@ -314,38 +293,21 @@ impl Framer {
             return Event::Piece(list, None);
         }
         let mut quote = Head::new();
-        quote.extend(Chunk {
-            bytes: &self.partial,
-            base: 0,
-        });
+        quote.extend(Chunk { bytes: &self.partial, base: 0 });
         self.drop_partial();
         self.fault(FaultKind::TooLarge, quote)
     }
 
     /// `chunk` ends where the document does.
     fn end_document(&mut self, lists: Lists, chunk: Chunk<'_>) -> Event {
-        self.state = State::Between {
-            line_is_empty: false,
-        };
+        self.state = State::Between { line_is_empty: false };
         self.line.restart(chunk.place(chunk.bytes.len()));
         let kind = match lists {
-            Lists {
-                hosts: Found::Other,
-                ..
-            } => FaultKind::HostsNotList,
-            Lists {
-                credentials: Found::Other,
-                ..
-            } => FaultKind::CredentialsNotList,
-            Lists {
-                hosts: Found::Absent,
-                credentials: Found::Absent,
-            } => FaultKind::NoLists,
+            Lists { hosts: Found::Other, .. } => FaultKind::HostsNotList,
+            Lists { credentials: Found::Other, .. } => FaultKind::CredentialsNotList,
+            Lists { hosts: Found::Absent, credentials: Found::Absent } => FaultKind::NoLists,
             Lists { hosts, credentials } => {
-                return Event::Document {
-                    hosts: hosts == Found::List,
-                    credentials: credentials == Found::List,
-                };
+                return Event::Document { hosts: hosts == Found::List, credentials: credentials == Found::List };
             }
         };
         self.document.extend(chunk);
@@ -362,9 +324,7 @@ impl Framer {
         let event = self.fault(kind, self.line.clone());
         *pos += len + 1;
         self.begin_line(chunk.place(*pos));
-        self.state = State::Between {
-            line_is_empty: true,
-        };
+        self.state = State::Between { line_is_empty: true };
         Some(event)
     }
 
@@ -389,15 +349,11 @@ impl Framer {
     /// Goes back to the brace at `start`, where a new document begins. Returns the position in the chunk to read on
     /// from; what stands before the chunk is in `partial` and is read first.
     fn go_back(&mut self, start: u64, chunk: Chunk<'_>) -> usize {
-        self.state = State::Between {
-            line_is_empty: true,
-        };
+        self.state = State::Between { line_is_empty: true };
         self.offset = start;
         self.begin_line(start);
         if start < chunk.base {
-            let kept = self
-                .partial
-                .split_off((start - self.scanner.piece_start) as usize);
+            let kept = self.partial.split_off((start - self.scanner.piece_start) as usize);
             self.again = (kept, 0);
         }
         self.drop_partial();
@@ -420,8 +376,7 @@ impl Framer {
         let more = chunk.since(start);
         if chunk.place(chunk.bytes.len()) - start > self.piece_bytes_max as u64 {
             let wanted = Head::BYTES_MAX.saturating_sub(self.partial.len());
-            self.partial
-                .extend_from_slice(&more[..more.len().min(wanted)]);
+            self.partial.extend_from_slice(&more[..more.len().min(wanted)]);
             self.partial.truncate(Head::BYTES_MAX);
             self.partial.shrink_to(PARTIAL_BYTES_KEPT);
             return;

@@ -16,11 +16,7 @@ impl Head {
     pub(super) const BYTES_MAX: usize = 120;
 
     pub(super) fn new() -> Head {
-        Head {
-            start: 0,
-            len: 0,
-            bytes: [0; Head::BYTES_MAX],
-        }
+        Head { start: 0, len: 0, bytes: [0; Head::BYTES_MAX] }
     }
 
     /// Forgets the old stretch; a new one begins at `start`.

@@ -101,12 +101,7 @@ impl fmt::Display for FaultKind {
 
 impl fmt::Debug for Fault<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} {:?}",
-            self.kind,
-            self.quote.escape_ascii().to_string()
-        )
+        write!(f, "{:?} {:?}", self.kind, self.quote.escape_ascii().to_string())
     }
 }
 
@@ -125,10 +120,7 @@ impl<'i> Chunk<'i> {
 
     /// The chunk up to one of its positions.
     fn until(self, pos: usize) -> Chunk<'i> {
-        Chunk {
-            bytes: &self.bytes[..pos],
-            ..self
-        }
+        Chunk { bytes: &self.bytes[..pos], ..self }
     }
 
     /// What the chunk has from a place in the stream on.

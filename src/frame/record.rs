@@ -35,18 +35,13 @@ pub enum Kind {
 
 impl Kind {
     fn from_number(number: u8) -> Option<Kind> {
-        [Kind::Run, Kind::Host, Kind::Credential]
-            .into_iter()
-            .find(|&kind| kind as u8 == number)
+        [Kind::Run, Kind::Host, Kind::Credential].into_iter().find(|&kind| kind as u8 == number)
     }
 }
 
 /// Appends a record to `out`.
 pub fn encode(kind: Kind, payload: &[u8], out: &mut Vec<u8>) {
-    debug_assert!(
-        payload.len() <= PAYLOAD_BYTES_MAX,
-        "the limit of pieces is below that of payloads"
-    );
+    debug_assert!(payload.len() <= PAYLOAD_BYTES_MAX, "the limit of pieces is below that of payloads");
     out.reserve(HEADER_BYTES + payload.len());
     out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
     out.extend_from_slice(&checksum(kind as u8, payload).to_le_bytes());
@@ -100,10 +95,7 @@ impl fmt::Display for DecodeError {
             }
             DecodeError::Corrupt(Damage::Checksum) => write!(f, "the record's checksum is wrong"),
             DecodeError::Corrupt(Damage::Kind(kind)) => {
-                write!(
-                    f,
-                    "the record is of unknown kind {kind}: written by a newer agent?"
-                )
+                write!(f, "the record is of unknown kind {kind}: written by a newer agent?")
             }
         }
     }
@@ -111,33 +103,66 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
+/// What stands before a payload, for a reader that does not want the whole record in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    pub kind: Kind,
+    pub payload_bytes: usize,
+    checksum: u32,
+}
+
+impl Header {
+    /// Reads the header that `journal` begins with; the payload may be cut off.
+    pub fn decode(journal: &[u8]) -> Result<Header, DecodeError> {
+        let Some((header, _)) = journal.split_first_chunk::<HEADER_BYTES>() else {
+            return Err(DecodeError::Incomplete { bytes_needed: HEADER_BYTES });
+        };
+        let [l0, l1, l2, l3, c0, c1, c2, c3, number] = *header;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]);
+        if length as usize > PAYLOAD_BYTES_MAX {
+            return Err(DecodeError::Corrupt(Damage::Length(length)));
+        }
+        let kind = Kind::from_number(number).ok_or(DecodeError::Corrupt(Damage::Kind(number)))?;
+        Ok(Header { kind, payload_bytes: length as usize, checksum: u32::from_le_bytes([c0, c1, c2, c3]) })
+    }
+
+    /// A check of the payload as it passes by.
+    pub fn check(self) -> Check {
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&[self.kind as u8]);
+        Check { crc, expected: self.checksum }
+    }
+}
+
+/// The checksum of a payload that is read in stretches.
+#[derive(Clone, Debug)]
+pub struct Check {
+    crc: crc32fast::Hasher,
+    expected: u32,
+}
+
+impl Check {
+    pub fn update(&mut self, stretch: &[u8]) {
+        self.crc.update(stretch);
+    }
+
+    /// Whether the payload is what was written.
+    pub fn finish(self) -> Result<(), DecodeError> {
+        if self.crc.finalize() == self.expected { Ok(()) } else { Err(DecodeError::Corrupt(Damage::Checksum)) }
+    }
+}
+
 /// Decodes the record that `journal` begins with. Nothing is copied.
 pub fn decode(journal: &[u8]) -> Result<Record<'_>, DecodeError> {
-    let Some((header, rest)) = journal.split_first_chunk::<HEADER_BYTES>() else {
-        return Err(DecodeError::Incomplete {
-            bytes_needed: HEADER_BYTES,
-        });
+    let header = Header::decode(journal)?;
+    let bytes_used = HEADER_BYTES + header.payload_bytes;
+    let Some(payload) = journal.get(HEADER_BYTES..bytes_used) else {
+        return Err(DecodeError::Incomplete { bytes_needed: bytes_used });
     };
-    let [l0, l1, l2, l3, c0, c1, c2, c3, number] = *header;
-    let len = u32::from_le_bytes([l0, l1, l2, l3]);
-    if len as usize > PAYLOAD_BYTES_MAX {
-        return Err(DecodeError::Corrupt(Damage::Length(len)));
-    }
-    let bytes_used = HEADER_BYTES + len as usize;
-    let Some(payload) = rest.get(..len as usize) else {
-        return Err(DecodeError::Incomplete {
-            bytes_needed: bytes_used,
-        });
-    };
-    if checksum(number, payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
-        return Err(DecodeError::Corrupt(Damage::Checksum));
-    }
-    let kind = Kind::from_number(number).ok_or(DecodeError::Corrupt(Damage::Kind(number)))?;
-    Ok(Record {
-        kind,
-        payload,
-        bytes_used,
-    })
+    let mut check = header.check();
+    check.update(payload);
+    check.finish()?;
+    Ok(Record { kind: header.kind, payload, bytes_used })
 }
 
 #[cfg(test)]
@@ -162,11 +187,8 @@ mod tests {
             records.push((record.kind, record.payload));
             rest = &rest[record.bytes_used..];
         }
-        let expected: [(Kind, &[u8]); 3] = [
-            (Kind::Run, br#"{"run":7}"#),
-            (Kind::Host, br#"{"ip":"10.0.0.1"}"#),
-            (Kind::Credential, b""),
-        ];
+        let expected: [(Kind, &[u8]); 3] =
+            [(Kind::Run, br#"{"run":7}"#), (Kind::Host, br#"{"ip":"10.0.0.1"}"#), (Kind::Credential, b"")];
         assert_eq!(records, expected);
     }
 
@@ -182,16 +204,8 @@ mod tests {
         let mut record = Vec::new();
         encode(Kind::Host, b"0123456789", &mut record);
         for len in 0..record.len() {
-            let bytes_needed = if len < HEADER_BYTES {
-                HEADER_BYTES
-            } else {
-                record.len()
-            };
-            assert_eq!(
-                decode(&record[..len]),
-                Err(DecodeError::Incomplete { bytes_needed }),
-                "{len}"
-            );
+            let bytes_needed = if len < HEADER_BYTES { HEADER_BYTES } else { record.len() };
+            assert_eq!(decode(&record[..len]), Err(DecodeError::Incomplete { bytes_needed }), "{len}");
         }
     }
 
@@ -212,11 +226,8 @@ mod tests {
         newer[8] = 200;
         let crc = checksum(200, br#"{"run":7}"#).to_le_bytes();
         newer[4..8].copy_from_slice(&crc);
-        let cases: [(&[u8], Damage); 3] = [
-            (&[0; 4096], Damage::Checksum),
-            (&[0xff; 4096], Damage::Length(u32::MAX)),
-            (&newer, Damage::Kind(200)),
-        ];
+        let cases: [(&[u8], Damage); 3] =
+            [(&[0; 4096], Damage::Checksum), (&[0xff; 4096], Damage::Length(u32::MAX)), (&newer, Damage::Kind(200))];
         for (bytes, damage) in cases {
             assert_eq!(decode(bytes), Err(DecodeError::Corrupt(damage)));
         }

@@ -44,20 +44,13 @@ impl Number {
     }
 
     fn may_end(self) -> bool {
-        matches!(
-            self,
-            Number::Zero | Number::Integer | Number::Fraction | Number::Exponent
-        )
+        matches!(self, Number::Zero | Number::Integer | Number::Fraction | Number::Exponent)
     }
 
     /// Goes on at `pos`; ends before the first byte that is not part of the number. Whether that byte may follow
     /// (`01` has one that may not) the grammar around it says.
     #[inline]
-    pub(super) fn scan(
-        mut self,
-        input: &[u8],
-        mut pos: usize,
-    ) -> Result<Reached<Number>, FaultKind> {
+    pub(super) fn scan(mut self, input: &[u8], mut pos: usize) -> Result<Reached<Number>, FaultKind> {
         while let Some(&byte) = input.get(pos) {
             match self.then(byte) {
                 Some(next) => self = next,
@@ -80,11 +73,7 @@ pub(super) fn word(first: u8) -> &'static [u8] {
 }
 
 /// Goes on at `pos` with what is left of a word.
-pub(super) fn scan_word(
-    rest: &'static [u8],
-    input: &[u8],
-    pos: usize,
-) -> Result<Reached<&'static [u8]>, FaultKind> {
+pub(super) fn scan_word(rest: &'static [u8], input: &[u8], pos: usize) -> Result<Reached<&'static [u8]>, FaultKind> {
     let here = &input[pos..];
     let len = here.len().min(rest.len());
     if here[..len] != rest[..len] {

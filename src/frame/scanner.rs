@@ -271,10 +271,7 @@ impl Scanner {
         if start >= chunk.base {
             return Name::of(&chunk.since(start)[..(chunk.place(end) - start) as usize]);
         }
-        self.key.extend(Chunk {
-            bytes: &chunk.bytes[..end],
-            ..chunk
-        });
+        self.key.extend(Chunk { bytes: &chunk.bytes[..end], ..chunk });
         // A longer key is cut here, and then has no closing quote.
         Name::of(self.key.bytes())
     }
@@ -391,13 +388,9 @@ impl Scanner {
     fn end_value(&mut self, end: usize) -> Flow {
         self.expect = Expect::Comma;
         match self.name {
-            Name::List(list) if self.depth == self.piece_depth => Break((
-                Step::Piece {
-                    list,
-                    start: self.piece_start,
-                },
-                end,
-            )),
+            Name::List(list) if self.depth == self.piece_depth => {
+                Break((Step::Piece { list, start: self.piece_start }, end))
+            }
             _ => Continue(end),
         }
     }
@@ -409,12 +402,7 @@ impl Scanner {
             b' ' | b'\t' | b'\r' => {}
             b'\n' => self.line_start = chunk.place(pos + 1),
             b'{' if chunk.place(pos) == self.line_start => {
-                return Break((
-                    Step::Anew {
-                        start: self.line_start,
-                    },
-                    pos,
-                ));
+                return Break((Step::Anew { start: self.line_start }, pos));
             }
             _ => return fault(FaultKind::NotJson, pos),
         }
@@ -426,12 +414,9 @@ impl Name {
     /// `quoted` is the key as printed. Escapes in it are undone, as the server does.
     fn of(quoted: &[u8]) -> Name {
         if quoted.contains(&b'\\') {
-            return serde_json::from_slice::<String>(quoted)
-                .map_or(Name::Other, |key| Name::plain(key.as_bytes()));
+            return serde_json::from_slice::<String>(quoted).map_or(Name::Other, |key| Name::plain(key.as_bytes()));
         }
-        quoted
-            .get(1..quoted.len() - 1)
-            .map_or(Name::Other, Name::plain)
+        quoted.get(1..quoted.len() - 1).map_or(Name::Other, Name::plain)
     }
 
     fn plain(key: &[u8]) -> Name {

@@ -20,11 +20,7 @@ pub(super) enum Text {
 }
 
 /// Goes on with a string at `pos`, behind the opening quote if `text` is `Plain`; ends behind the closing one.
-pub(super) fn scan(
-    mut text: Text,
-    input: &[u8],
-    mut pos: usize,
-) -> Result<Reached<Text>, FaultKind> {
+pub(super) fn scan(mut text: Text, input: &[u8], mut pos: usize) -> Result<Reached<Text>, FaultKind> {
     loop {
         let Some(&byte) = input.get(pos) else {
             return Ok(Reached::Open(text));
@@ -80,10 +76,7 @@ fn plain(input: &[u8], pos: usize) -> Result<Plain, FaultKind> {
 fn begun(character: &[u8]) -> Text {
     let mut bytes = [0; 4];
     bytes[..character.len()].copy_from_slice(character);
-    Text::Utf8 {
-        bytes,
-        len: character.len() as u8,
-    }
+    Text::Utf8 { bytes, len: character.len() as u8 }
 }
 
 /// Adds the next byte to an unfinished character.
@@ -114,23 +107,14 @@ fn run(input: &[u8], mut pos: usize) -> Run {
             let first = stops & stops.wrapping_neg();
             seen |= word & (first - 1);
             let end = pos + first.trailing_zeros() as usize / 8;
-            return Run {
-                end,
-                ascii: seen & HIGH_BITS == 0,
-            };
+            return Run { end, ascii: seen & HIGH_BITS == 0 };
         }
         seen |= word;
         pos += 8;
     }
     let rest = &input[pos..];
-    let len = rest
-        .iter()
-        .position(|&b| b < b' ' || b == b'"' || b == b'\\')
-        .unwrap_or(rest.len());
-    Run {
-        end: pos + len,
-        ascii: seen & HIGH_BITS == 0 && rest[..len].is_ascii(),
-    }
+    let len = rest.iter().position(|&b| b < b' ' || b == b'"' || b == b'\\').unwrap_or(rest.len());
+    Run { end: pos + len, ascii: seen & HIGH_BITS == 0 && rest[..len].is_ascii() }
 }
 
 const HIGH_BITS: u64 = u64::from_ne_bytes([0x80; 8]);

@@ -15,11 +15,7 @@ mod answer;
 pub use answer::answer_words;
 
 /// What RFC 3986 leaves unreserved; all else in a workspace's name is encoded, slashes and question marks above all.
-const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What all posts of one run to one workspace have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,17 +62,8 @@ impl Envelope {
     }
 
     /// The body in one buffer.
-    pub fn body(
-        &self,
-        hosts: &[&[u8]],
-        credentials: &[&[u8]],
-        duration_us: Option<u64>,
-    ) -> Vec<u8> {
-        let parts = self.parts(
-            hosts.iter().copied(),
-            credentials.iter().copied(),
-            duration_us,
-        );
+    pub fn body(&self, hosts: &[&[u8]], credentials: &[&[u8]], duration_us: Option<u64>) -> Vec<u8> {
+        let parts = self.parts(hosts.iter().copied(), credentials.iter().copied(), duration_us);
         let slices: Vec<&[u8]> = parts.iter().map(Part::bytes).collect();
         slices.concat()
     }
@@ -95,10 +82,7 @@ impl Envelope {
         if let Some(us) = duration_us {
             command["duration"] = json!(us);
         }
-        format!(
-            r#"],"execution_id":{},"command":{command}}}"#,
-            self.execution_id
-        )
+        format!(r#"],"execution_id":{},"command":{command}}}"#, self.execution_id)
     }
 }
 
@@ -127,10 +111,7 @@ fn push_list<T>(parts: &mut Vec<Part<T>>, pieces: impl IntoIterator<Item = T>) {
 
 /// Where a workspace's posts go. `base_route` is empty or starts with a slash and ends without one.
 pub fn path(base_route: &str, workspace: &str) -> String {
-    format!(
-        "{base_route}/_api/v3/ws/{}/bulk_create",
-        utf8_percent_encode(workspace, PATH_SEGMENT)
-    )
+    format!("{base_route}/_api/v3/ws/{}/bulk_create", utf8_percent_encode(workspace, PATH_SEGMENT))
 }
 
 /// UTC in ISO form with microseconds and no zone, as the server reads it. A clock before 1970 or after 9999 gives 1970.
@@ -154,11 +135,7 @@ pub fn start_date(utc: SystemTime) -> String {
 
 /// `k=v, k2=v2` in the order of the RUN, secrets left out entirely.
 pub fn params_text(args: &[Argument]) -> String {
-    let shown: Vec<String> = args
-        .iter()
-        .filter(|a| !a.secret)
-        .map(|a| format!("{}={}", a.name, a.text))
-        .collect();
+    let shown: Vec<String> = args.iter().filter(|a| !a.secret).map(|a| format!("{}={}", a.name, a.text)).collect();
     shown.join(", ")
 }
 

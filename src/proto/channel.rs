@@ -119,10 +119,7 @@ impl Protocol {
 impl Heard {
     /// Something for the log alone.
     pub(super) fn odd(note: impl Into<String>) -> Heard {
-        Heard::Odd {
-            note: note.into(),
-            reply: None,
-        }
+        Heard::Odd { note: note.into(), reply: None }
     }
 
     pub(super) fn from_run(parsed: Result<RunCommand, BadRun>) -> Heard {

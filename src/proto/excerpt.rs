@@ -6,10 +6,7 @@
 pub fn excerpt(text: &str, chars_max: usize) -> String {
     let mut line = String::new();
     let mut chars_count = 0;
-    for word in text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-    {
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         let gap = (chars_count > 0).then_some(' ');
         for c in gap.into_iter().chain(word.chars()) {
             if chars_count == chars_max {
@@ -46,24 +43,14 @@ mod tests {
             ("x", 0, "…"),
         ];
         for (text, chars_max, expected) in table {
-            assert_eq!(
-                excerpt(text, chars_max),
-                expected,
-                "{text:?} at {chars_max}"
-            );
+            assert_eq!(excerpt(text, chars_max), expected, "{text:?} at {chars_max}");
         }
     }
 
     #[test]
     fn a_cut_never_splits_a_character() {
-        let table = [
-            ("", 4, ""),
-            ("abc", 4, "abc"),
-            ("abcde", 4, "abcd"),
-            ("aé", 2, "a"),
-            ("aé", 3, "aé"),
-            ("🦀", 3, ""),
-        ];
+        let table =
+            [("", 4, ""), ("abc", 4, "abc"), ("abcde", 4, "abcd"), ("aé", 2, "a"), ("aé", 3, "aé"), ("🦀", 3, "")];
         for (text, bytes_max, expected) in table {
             assert_eq!(cut(text, bytes_max), expected, "{text:?} at {bytes_max}");
         }

@@ -30,10 +30,7 @@ pub enum ManifestError {
     /// Not JSON, or a key is missing or of the wrong kind.
     Json(serde_json::Error),
     /// The same within one argument.
-    Argument {
-        argument: String,
-        error: serde_json::Error,
-    },
+    Argument { argument: String, error: serde_json::Error },
     /// An argument names a type that there is not.
     UnknownType { argument: String, name: String },
     /// An argument that no value can fit.
@@ -74,10 +71,7 @@ enum OneOrMore {
 impl Manifest {
     pub fn parse(json: &str) -> Result<Manifest, ManifestError> {
         let raw: Raw = serde_json::from_str(json).map_err(ManifestError::Json)?;
-        let params = raw
-            .arguments
-            .into_iter()
-            .map(|(name, argument)| param(name, argument));
+        let params = raw.arguments.into_iter().map(|(name, argument)| param(name, argument));
         Ok(Manifest {
             tool: raw.tool.unwrap_or_else(|| raw.name.clone()),
             name: raw.name,
@@ -91,27 +85,17 @@ impl Manifest {
 
 fn param(name: String, argument: Value) -> Result<Param, ManifestError> {
     let raw: RawArgument =
-        serde_json::from_value(argument).map_err(|error| ManifestError::Argument {
-            argument: name.clone(),
-            error,
-        })?;
+        serde_json::from_value(argument).map_err(|error| ManifestError::Argument { argument: name.clone(), error })?;
     let names = raw.types.into_vec();
     let Some(first) = names.first() else {
         return Err(ManifestError::NoType { argument: name });
     };
     let base = raw.base.unwrap_or_else(|| first.clone());
     let types = names.iter().map(|type_name| {
-        ParamType::from_name(type_name).ok_or_else(|| ManifestError::UnknownType {
-            argument: name.clone(),
-            name: type_name.clone(),
-        })
+        ParamType::from_name(type_name)
+            .ok_or_else(|| ManifestError::UnknownType { argument: name.clone(), name: type_name.clone() })
     });
-    Ok(Param {
-        mandatory: raw.mandatory,
-        types: types.collect::<Result<_, _>>()?,
-        base,
-        name,
-    })
+    Ok(Param { mandatory: raw.mandatory, types: types.collect::<Result<_, _>>()?, base, name })
 }
 
 impl OneOrMore {
@@ -138,11 +122,7 @@ impl fmt::Display for ManifestError {
             }
             ManifestError::UnknownType { argument, name } => {
                 let known: Vec<_> = ParamType::ALL.iter().map(|known| known.name()).collect();
-                write!(
-                    f,
-                    "arguments.{argument}.type: {name:?} is not a type; there are: {}",
-                    known.join(", ")
-                )
+                write!(f, "arguments.{argument}.type: {name:?} is not a type; there are: {}", known.join(", "))
             }
             ManifestError::NoType { argument } => {
                 write!(f, "arguments.{argument}.type: an empty list fits no value")
@@ -190,8 +170,7 @@ mod tests {
 
     #[test]
     fn a_manifest_needs_no_more_than_a_name() {
-        let manifest =
-            Manifest::parse(r#"{"name": "a", "tool": "b", "category": ["x", "y"]}"#).unwrap();
+        let manifest = Manifest::parse(r#"{"name": "a", "tool": "b", "category": ["x", "y"]}"#).unwrap();
         assert_eq!((manifest.name.as_str(), manifest.tool.as_str()), ("a", "b"));
         assert_eq!(manifest.category, ["x", "y"]);
         assert!(manifest.params.is_empty() && manifest.check_cmds.is_empty());
@@ -203,10 +182,7 @@ mod tests {
             ("{", "not a manifest: EOF"),
             ("{}", "missing field `name`"),
             (r#"{"name": "a", "arguments": []}"#, "expected a map"),
-            (
-                r#"{"name": "a", "arguments": {"X": {"type": "ip"}}}"#,
-                "arguments.X: missing field `mandatory`",
-            ),
+            (r#"{"name": "a", "arguments": {"X": {"type": "ip"}}}"#, "arguments.X: missing field `mandatory`"),
             (
                 r#"{"name": "a", "arguments": {"X": {"mandatory": true, "type": "ipv4"}}}"#,
                 r#"arguments.X.type: "ipv4" is not a type; there are: integer, string"#,

@@ -63,53 +63,23 @@ impl RunCommand {
     pub fn parse(message: Value) -> Result<RunCommand, BadRun> {
         let Value::Object(mut fields) = message else {
             let problem = format!("RUN is {}, not an object", kind(&message));
-            return Err(BadRun {
-                execution_ids: Vec::new(),
-                executor: None,
-                problem,
-            });
+            return Err(BadRun { execution_ids: Vec::new(), executor: None, problem });
         };
         let mut take = |key: &str| fields.get_mut(key).map(Value::take).unwrap_or_default();
         let mut problems = Vec::new();
-        let execution_ids = list(
-            take("execution_ids"),
-            "execution_ids",
-            "integers",
-            as_id,
-            &mut problems,
-        );
-        let workspaces = list(
-            take("workspaces"),
-            "workspaces",
-            "names of workspaces",
-            as_workspace,
-            &mut problems,
-        );
+        let execution_ids = list(take("execution_ids"), "execution_ids", "integers", as_id, &mut problems);
+        let workspaces = list(take("workspaces"), "workspaces", "names of workspaces", as_workspace, &mut problems);
         let executor = name(take("executor"), &mut problems);
         let args = object(take("args"), "args", &mut problems);
         let plugin_args = object(take("plugin_args"), "plugin_args", &mut problems);
         // One list longer than the other would leave a workspace without results or an execution without an end.
         if problems.is_empty() && execution_ids.len() != workspaces.len() {
-            problems.push(format!(
-                "{} execution_ids for {} workspaces",
-                execution_ids.len(),
-                workspaces.len()
-            ));
+            problems.push(format!("{} execution_ids for {} workspaces", execution_ids.len(), workspaces.len()));
         }
         if problems.is_empty() {
-            Ok(RunCommand {
-                execution_ids,
-                workspaces,
-                executor,
-                args,
-                plugin_args,
-            })
+            Ok(RunCommand { execution_ids, workspaces, executor, args, plugin_args })
         } else {
-            Err(BadRun {
-                execution_ids,
-                executor,
-                problem: problems.join("; "),
-            })
+            Err(BadRun { execution_ids, executor, problem: problems.join("; ") })
         }
     }
 }
@@ -150,11 +120,7 @@ impl RunStatus {
 impl ExecutorOffer {
     /// What both generations of servers read of it; `category` and `tool` are the newer codec's to add.
     pub(super) fn object(&self) -> Map<String, Value> {
-        let args: Map<String, Value> = self
-            .params
-            .iter()
-            .map(|p| (p.name.clone(), p.offer()))
-            .collect();
+        let args: Map<String, Value> = self.params.iter().map(|p| (p.name.clone(), p.offer())).collect();
         Map::from_iter([
             ("executor_name".to_owned(), json!(self.executor_name)),
             ("args".to_owned(), Value::Object(args)),
@@ -191,10 +157,7 @@ fn list<T>(
     };
     let good: Vec<T> = entries.iter().filter_map(read).collect();
     if good.len() < entries.len() {
-        problems.push(format!(
-            "{key} has {} entries that are not {expected}",
-            entries.len() - good.len()
-        ));
+        problems.push(format!("{key} has {} entries that are not {expected}", entries.len() - good.len()));
     }
     good
 }
@@ -206,10 +169,7 @@ fn as_id(value: &Value) -> Option<i64> {
 
 /// A dot or two is no workspace but a step in a path, which something on the way to the server would take.
 fn as_workspace(value: &Value) -> Option<String> {
-    value
-        .as_str()
-        .filter(|name| !matches!(*name, "" | "." | ".."))
-        .map(str::to_owned)
+    value.as_str().filter(|name| !matches!(*name, "" | "." | "..")).map(str::to_owned)
 }
 
 fn name(value: Value, problems: &mut Vec<String>) -> Option<String> {

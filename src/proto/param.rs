@@ -123,15 +123,8 @@ pub struct Argument {
 
 impl fmt::Debug for Argument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = if self.secret {
-            "[redacted]"
-        } else {
-            &self.text
-        };
-        f.debug_struct("Argument")
-            .field("name", &self.name)
-            .field("text", &text)
-            .finish()
+        let text = if self.secret { "[redacted]" } else { &self.text };
+        f.debug_struct("Argument").field("name", &self.name).field("text", &text).finish()
     }
 }
 
@@ -149,15 +142,11 @@ impl Param {
     /// A fragment of a sentence that names the parameter and what was expected. It repeats the value, cut, unless that is a secret.
     pub fn check(&self, value: &Value) -> Result<String, String> {
         if value::holds_nul(value) {
-            return Err(format!(
-                "{} holds a NUL character, which no environment variable can; remove it",
-                self.name
-            ));
+            return Err(format!("{} holds a NUL character, which no environment variable can; remove it", self.name));
         }
         let fitting = self.types.iter().find_map(|t| value::text(*t, value));
         let text = fitting.ok_or_else(|| self.misfit(value))?;
-        let bytes_max =
-            ENV_STRING_BYTES_MAX.saturating_sub(ENV_PREFIX.len() + self.name.len() + "=\0".len());
+        let bytes_max = ENV_STRING_BYTES_MAX.saturating_sub(ENV_PREFIX.len() + self.name.len() + "=\0".len());
         if text.len() > bytes_max {
             return Err(format!(
                 "{} takes {} bytes, but an environment variable of this name holds {bytes_max}; split it over several runs",
@@ -182,11 +171,7 @@ impl Param {
     /// What JOIN_AGENT says of it; one type goes as its name, several as a list.
     pub(super) fn offer(&self) -> Value {
         let names: Vec<&str> = self.types.iter().map(|t| t.name()).collect();
-        let types = if let [name] = names[..] {
-            json!(name)
-        } else {
-            json!(names)
-        };
+        let types = if let [name] = names[..] { json!(name) } else { json!(names) };
         json!({ "mandatory": self.mandatory, "type": types, "base": self.base })
     }
 }

@@ -43,10 +43,7 @@ fn opened(json: &str) -> Heard {
         Some(Duration::from_millis(ms.clamp(PING_MS_MIN, PING_MS_MAX)))
     };
     match (millis("pingInterval"), millis("pingTimeout")) {
-        (Some(ping_interval), Some(ping_timeout)) => Heard::Opened {
-            ping_interval,
-            ping_timeout,
-        },
+        (Some(ping_interval), Some(ping_timeout)) => Heard::Opened { ping_interval, ping_timeout },
         _ => Heard::odd("an Engine.IO open packet without pingInterval and pingTimeout"),
     }
 }
@@ -59,10 +56,9 @@ fn message(text: &str) -> Heard {
         None => Heard::odd("an empty message packet"),
         // Their count of attachments stands before the namespace, so that cannot be asked first.
         Some('5' | '6') => Heard::odd("a binary packet, which no Faraday server sends"),
-        Some(_) if namespace != NAMESPACE => Heard::odd(format!(
-            "a packet for the namespace {}",
-            excerpt(namespace, 80)
-        )),
+        Some(_) if namespace != NAMESPACE => {
+            Heard::odd(format!("a packet for the namespace {}", excerpt(namespace, 80)))
+        }
         Some('0') => Heard::Connected,
         Some('1') => Heard::Left,
         Some('2') => event(rest),
@@ -74,11 +70,7 @@ fn message(text: &str) -> Heard {
 
 /// `/name,rest`; without a name it is the root namespace, and the comma may be missing where nothing follows.
 fn split_namespace(text: &str) -> (&str, &str) {
-    if text.starts_with('/') {
-        text.split_once(',').unwrap_or((text, ""))
-    } else {
-        ("/", text)
-    }
+    if text.starts_with('/') { text.split_once(',').unwrap_or((text, "")) } else { ("/", text) }
 }
 
 /// The leading ack id, if there is one, and what follows it.
@@ -114,10 +106,7 @@ fn acknowledged(text: &str) -> Heard {
 /// What the server says, bare or in the object that it puts around reasons. Anything but text is not repeated: it might be
 /// a RUN gone astray, with a password in it.
 fn words(payload: &Value) -> String {
-    let said = ["reason", "message"]
-        .into_iter()
-        .find_map(|key| payload.get(key))
-        .unwrap_or(payload);
+    let said = ["reason", "message"].into_iter().find_map(|key| payload.get(key)).unwrap_or(payload);
     match said {
         Value::String(text) => excerpt(text, WORDS_CHARS_MAX),
         Value::Null => "no reason given".to_owned(),
@@ -145,10 +134,7 @@ fn executor(offer: &ExecutorOffer) -> Value {
 
 /// The payload is a JSON text; as an object the server would drop it without a word.
 pub(super) fn status(status: &RunStatus, ack: u64) -> String {
-    format!(
-        "42{NAMESPACE},{ack}{}",
-        json!(["run_status", status.object().to_string()])
-    )
+    format!("42{NAMESPACE},{ack}{}", json!(["run_status", status.object().to_string()]))
 }
 
 /// Without payload: with one the server ignores it.

@@ -24,10 +24,7 @@ pub(super) fn hear(frame: &str) -> Heard {
 }
 
 fn run(message: Map<String, Value>) -> Heard {
-    match ["execution_ids", "workspaces"]
-        .into_iter()
-        .find(|key| !message.contains_key(*key))
-    {
+    match ["execution_ids", "workspaces"].into_iter().find(|key| !message.contains_key(*key)) {
         Some(key) => lacking(key),
         None => Heard::from_run(RunCommand::parse(Value::Object(message))),
     }
@@ -37,19 +34,14 @@ fn run(message: Map<String, Value>) -> Heard {
 fn lacking(key: &str) -> Heard {
     Heard::Odd {
         note: format!("a message without a usable {key:?}"),
-        reply: Some(format!(
-            r#"{{"error": "'{key}' key is mandatory in this websocket connection"}}"#
-        )),
+        reply: Some(format!(r#"{{"error": "'{key}' key is mandatory in this websocket connection"}}"#)),
     }
 }
 
 fn unrecognized(action: &str) -> Heard {
     let key = json!(format!("{action}_RESPONSE"));
     Heard::Odd {
-        note: format!(
-            "a message with the unknown action {:?}",
-            excerpt(action, 80)
-        ),
+        note: format!("a message with the unknown action {:?}", excerpt(action, 80)),
         reply: Some(format!(r#"{{{key}: "Error: Unrecognized action"}}"#)),
     }
 }

@@ -143,12 +143,7 @@ struct Document<'a> {
 
 impl<'a> Documents<'a> {
     pub(super) fn new(output: &'a mut dyn Write, options: &'a Options) -> Documents<'a> {
-        Documents {
-            output,
-            options,
-            line: Vec::new(),
-            summary: Summary::default(),
-        }
+        Documents { output, options, line: Vec::new(), summary: Summary::default() }
     }
 
     /// Writes one host, whole, as one line; it has left the process when this returns.
@@ -165,10 +160,7 @@ impl<'a> Documents<'a> {
         serde_json::to_writer(&mut self.line, &Document { hosts: [&host] })
             .map_err(|e| ReportError::Write(e.into()))?;
         self.line.push(b'\n');
-        self.output
-            .write_all(&self.line)
-            .and_then(|()| self.output.flush())
-            .map_err(ReportError::Write)
+        self.output.write_all(&self.line).and_then(|()| self.output.flush()).map_err(ReportError::Write)
     }
 
     pub(super) fn summary(&self) -> Summary {
@@ -183,18 +175,12 @@ impl<'a> Documents<'a> {
             self.options.wants(v.severity) && seen.insert(key)
         });
         for vulnerability in vulnerabilities {
-            vulnerability
-                .tags
-                .extend_from_slice(&self.options.vulnerability_tags);
+            vulnerability.tags.extend_from_slice(&self.options.vulnerability_tags);
         }
     }
 
     fn count(&mut self, host: &Host) {
-        let below: usize = host
-            .services
-            .iter()
-            .map(|service| service.vulnerabilities.len())
-            .sum();
+        let below: usize = host.services.iter().map(|service| service.vulnerabilities.len()).sum();
         self.summary.hosts += 1;
         self.summary.services += host.services.len() as u64;
         self.summary.vulnerabilities += (host.vulnerabilities.len() + below) as u64;
@@ -205,9 +191,7 @@ impl<'a> Documents<'a> {
 fn merge_services(services: &mut Vec<Service>) {
     let mut places = HashMap::new();
     for service in mem::take(services) {
-        let place = *places
-            .entry((service.protocol.clone(), service.port))
-            .or_insert(services.len());
+        let place = *places.entry((service.protocol.clone(), service.port)).or_insert(services.len());
         match services.get_mut(place) {
             Some(first) => first.vulnerabilities.extend(service.vulnerabilities),
             None => services.push(service),

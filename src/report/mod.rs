@@ -86,9 +86,7 @@ pub fn run(
     let (_, convert) = TOOLS
         .iter()
         .find(|(name, _)| *name == tool)
-        .ok_or_else(|| ReportError::UnknownTool {
-            tool: tool.to_owned(),
-        })?;
+        .ok_or_else(|| ReportError::UnknownTool { tool: tool.to_owned() })?;
     let mut documents = Documents::new(&mut output, options);
     convert(&mut input, &mut documents)?;
     Ok(documents.summary())
@@ -101,16 +99,10 @@ pub fn tools() -> impl Iterator<Item = &'static str> {
 
 impl Options {
     /// Reads the `AGENT_CONFIG_*` variables through `variable`, which returns a variable's value if it is set.
-    pub fn from_environment(
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Options, ReportError> {
+    pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Options, ReportError> {
         let tags = |name| -> Vec<String> {
             let value = variable(name).unwrap_or_default();
-            value
-                .split(',')
-                .filter(|tag| !tag.is_empty())
-                .map(str::to_owned)
-                .collect()
+            value.split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
         };
         let severity = |name| match variable(name).filter(|value| !value.is_empty()) {
             None => Ok(None),
@@ -120,8 +112,7 @@ impl Options {
             },
         };
         Ok(Options {
-            ignore_info: variable("AGENT_CONFIG_IGNORE_INFO")
-                .is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            ignore_info: variable("AGENT_CONFIG_IGNORE_INFO").is_some_and(|value| value.eq_ignore_ascii_case("true")),
             severity_min: severity("AGENT_CONFIG_MIN_SEVERITY")?,
             severity_max: severity("AGENT_CONFIG_MAX_SEVERITY")?,
             host_tags: tags("AGENT_CONFIG_HOSTNAME_TAG"),

@@ -41,11 +41,7 @@ impl<R: Read> Xml<R> {
         let mut reader = Reader::from_reader(input);
         reader.config_mut().expand_empty_elements = true;
         reader.config_mut().allow_dangling_amp = true;
-        Ok(Xml {
-            reader,
-            buffer: Vec::new(),
-            depth: 0,
-        })
+        Ok(Xml { reader, buffer: Vec::new(), depth: 0 })
     }
 
     /// The next element outside all others, `None` at the end of the input.
@@ -101,13 +97,8 @@ impl<R: Read> Xml<R> {
     fn explain(&mut self, error: Error) -> ReportError {
         match error {
             Error::Io(error) => ReportError::Read(io::Error::new(error.kind(), error)),
-            Error::Syntax(_) if self.reader.get_mut().fill_buf().is_ok_and(<[u8]>::is_empty) => {
-                ReportError::Truncated
-            }
-            other => ReportError::Malformed {
-                offset: self.reader.error_position(),
-                why: other.to_string(),
-            },
+            Error::Syntax(_) if self.reader.get_mut().fill_buf().is_ok_and(<[u8]>::is_empty) => ReportError::Truncated,
+            other => ReportError::Malformed { offset: self.reader.error_position(), why: other.to_string() },
         }
     }
 }
@@ -117,23 +108,15 @@ impl Element {
         let mut pairs = start.attributes();
         let attributes = pairs.with_checks(false).flatten().map(|attribute| {
             // A reference that XML does not allow (nmap passes on what a scanned host said) stays as it was written.
-            let value = attribute
-                .normalized_value(XmlVersion::Implicit1_0)
-                .unwrap_or(attribute.value.clone());
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0).unwrap_or(attribute.value.clone());
             (attribute.key.as_ref().to_owned(), value.replace('\0', ""))
         });
-        Element {
-            name: start.name().as_ref().to_owned(),
-            attributes: attributes.collect(),
-        }
+        Element { name: start.name().as_ref().to_owned(), attributes: attributes.collect() }
     }
 
     /// An attribute's value; empty if it is not there, which no converter needs to tell apart.
     pub fn attribute(&self, name: &str) -> &str {
-        self.attributes
-            .iter()
-            .find(|(key, _)| key == name)
-            .map_or("", |(_, value)| value)
+        self.attributes.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 }
 
@@ -145,18 +128,13 @@ fn refuse_unless_xml(input: &mut impl BufRead) -> Result<(), ReportError> {
         if seen.is_empty() {
             return Err(ReportError::Empty);
         }
-        let blank = seen
-            .iter()
-            .take_while(|byte| byte.is_ascii_whitespace() || b"\xef\xbb\xbf".contains(byte))
-            .count();
+        let blank = seen.iter().take_while(|byte| byte.is_ascii_whitespace() || b"\xef\xbb\xbf".contains(byte)).count();
         if seen.get(blank) == Some(&b'<') {
             input.consume(blank);
             return Ok(());
         }
         if blank < seen.len() {
-            return Err(ReportError::NotXml {
-                begins: quote(&seen[blank..]),
-            });
+            return Err(ReportError::NotXml { begins: quote(&seen[blank..]) });
         }
         input.consume(blank);
     }
@@ -166,8 +144,5 @@ fn refuse_unless_xml(input: &mut impl BufRead) -> Result<(), ReportError> {
 fn quote(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * QUOTE_CHARS_MAX)]).into_owned();
     let line = text.lines().next().unwrap_or_default();
-    line.chars()
-        .take(QUOTE_CHARS_MAX)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    line.chars().take(QUOTE_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

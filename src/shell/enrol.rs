@@ -21,7 +21,7 @@ use super::token_store::StateDir;
 const FRESH_TOKEN: &str = "--token and the six digits that the server's Agents page shows";
 
 /// What `--token` gives: the six digits by which a server lets an agent register. Good for about a minute.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RegistrationToken(Secret);
 
 impl RegistrationToken {
@@ -95,15 +95,9 @@ impl Enrolment {
         limits: Limits,
     ) -> Result<Enrolment, Fault> {
         // What a person wrote into the configuration goes before what an earlier start left behind.
-        let configured = settings.token.clone().map(|token| Known {
-            token,
-            origin: Origin::Configuration,
-        });
+        let configured = settings.token.clone().map(|token| Known { token, origin: Origin::Configuration });
         let stored = state.token().map_err(Fault::refused)?;
-        let stored = stored.map(|token| Known {
-            token,
-            origin: Origin::State(state.path().to_owned()),
-        });
+        let stored = stored.map(|token| Known { token, origin: Origin::State(state.path().to_owned()) });
         let mut known: Vec<Known> = configured.into_iter().chain(stored).collect();
         known.dedup_by(|later, earlier| later.token == earlier.token);
         Ok(Enrolment {
@@ -132,10 +126,7 @@ impl Enrolment {
     pub fn connect(&mut self) -> Result<Connected, Fault> {
         let connected_before = self.last.is_some();
         self.try_connect().map_err(|fault| match fault.kind {
-            Kind::Setup if connected_before => Fault {
-                kind: Kind::Transient,
-                ..fault
-            },
+            Kind::Setup if connected_before => Fault { kind: Kind::Transient, ..fault },
             _ => fault,
         })
     }
@@ -149,9 +140,7 @@ impl Enrolment {
                     self.prefer(index);
                     return Ok(token);
                 }
-                Err(fault) if fault.status == Some(403) => {
-                    refused.push((self.known[index].origin.clone(), fault))
-                }
+                Err(fault) if fault.status == Some(403) => refused.push((self.known[index].origin.clone(), fault)),
                 Err(fault) => return Err(fault),
             }
         }
@@ -166,17 +155,10 @@ impl Enrolment {
         self.note_version(info.version);
         self.save_again();
         let websocket_token = self.token_or_registration()?;
-        let hint = Hint {
-            version: self.version.clone().flatten(),
-            last: self.last,
-        };
+        let hint = Hint { version: self.version.clone().flatten(), last: self.last };
         let dialled = dial(&self.server, self.tls.as_ref(), &hint, &self.limits)?;
         self.last = Some((dialled.protocol, dialled.port));
-        Ok(Connected {
-            dialled,
-            agent_token: self.known[0].token.clone(),
-            websocket_token,
-        })
+        Ok(Connected { dialled, agent_token: self.known[0].token.clone(), websocket_token })
     }
 
     /// A websocket token by the tokens that are known, or else by registering.
@@ -184,10 +166,7 @@ impl Enrolment {
         match (self.websocket_token(), self.registration.clone()) {
             (Ok(token), registration) => {
                 if registration.is_some() {
-                    log::info!(
-                        "--token is not needed: registered already, by the token in {}",
-                        self.known[0].origin
-                    );
+                    log::info!("--token is not needed: registered already, by the token in {}", self.known[0].origin);
                     // Its minute has passed when it might be needed again.
                     self.registration = None;
                 }
@@ -208,20 +187,12 @@ impl Enrolment {
         self.state.prove_writable().map_err(Fault::refused)?;
         let token = self.api.register(digits, &self.name, &self.description)?;
         self.registration = None;
-        if self
-            .known
-            .iter()
-            .any(|known| known.origin == Origin::Configuration)
-        {
+        if self.known.iter().any(|known| known.origin == Origin::Configuration) {
             log::warn!("tokens.agent of the configuration is of no use any more: remove it there");
         }
         self.unsaved = match self.state.store_token(&token) {
             Ok(()) => {
-                log::info!(
-                    "registered as {}; the agent token is kept in {}",
-                    self.name,
-                    self.state.path().display()
-                );
+                log::info!("registered as {}; the agent token is kept in {}", self.name, self.state.path().display());
                 false
             }
             Err(problem) => {
@@ -232,10 +203,7 @@ impl Enrolment {
                 true
             }
         };
-        self.known = vec![Known {
-            token,
-            origin: Origin::State(self.state.path().to_owned()),
-        }];
+        self.known = vec![Known { token, origin: Origin::State(self.state.path().to_owned()) }];
         Ok(())
     }
 
@@ -282,9 +250,7 @@ impl Enrolment {
                 self.state.path().display()
             ),
             [(_, first), ..] => {
-                let origins = refused
-                    .iter()
-                    .map(|(origin, _)| format!("the one in {origin}"));
+                let origins = refused.iter().map(|(origin, _)| format!("the one in {origin}"));
                 format!(
                     "{first}: {}. The agent was deleted there, or it is another server; to register anew, start with \
                      {FRESH_TOKEN}",

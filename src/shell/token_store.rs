@@ -7,12 +7,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use crate::config::settings::{Agent, AgentToken};
 
-/// What stands for itself in the name of a directory. Two different agent names never share one.
-const PATH_SAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 const TOKEN_FILE: &str = "token";
 /// Written first, then renamed: a token file is always whole.
 const DRAFT_FILE: &str = "token.new";
@@ -29,12 +25,7 @@ impl StateDir {
     pub fn open(agent: &Agent) -> Result<StateDir, String> {
         let path = locate(agent, |name| std::env::var_os(name), std::env::home_dir())?;
         let created = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        created.map_err(|error| {
-            format!(
-                "cannot create the state directory {}: {error}",
-                path.display()
-            )
-        })?;
+        created.map_err(|error| format!("cannot create the state directory {}: {error}", path.display()))?;
         Ok(StateDir { path })
     }
 
@@ -50,10 +41,7 @@ impl StateDir {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                return Err(format!(
-                    "cannot read the agent token in {}: {error}",
-                    path.display()
-                ));
+                return Err(format!("cannot read the agent token in {}: {error}", path.display()));
             }
         };
         AgentToken::parse(text.trim()).map(Some).ok_or_else(|| {
@@ -67,28 +55,19 @@ impl StateDir {
 
     /// Keeps a token in place of the one before: file mode 0600, on disk before this returns, never half a token.
     pub fn store_token(&self, token: &AgentToken) -> Result<(), String> {
-        let result = self
-            .write_draft(&format!("{}\n", token.reveal()))
-            .and_then(|()| {
-                fs::rename(self.path.join(DRAFT_FILE), self.path.join(TOKEN_FILE))?;
-                // The new name is safe from a power cut only when the directory is on disk too.
-                File::open(&self.path)?.sync_all()
-            });
-        result.map_err(|error| {
-            format!(
-                "cannot keep the agent token in {}: {error}",
-                self.path.display()
-            )
-        })
+        let result = self.write_draft(&format!("{}\n", token.reveal())).and_then(|()| {
+            fs::rename(self.path.join(DRAFT_FILE), self.path.join(TOKEN_FILE))?;
+            // The new name is safe from a power cut only when the directory is on disk too.
+            File::open(&self.path)?.sync_all()
+        });
+        result.map_err(|error| format!("cannot keep the agent token in {}: {error}", self.path.display()))
     }
 
     /// Writes as much as a token takes and removes it again: to be asked before registering, so that no agent is made
     /// known to the server whose token then gets lost.
     pub fn prove_writable(&self) -> Result<(), String> {
         let blank = "-".repeat(65);
-        let result = self
-            .write_draft(&blank)
-            .and_then(|()| fs::remove_file(self.path.join(DRAFT_FILE)));
+        let result = self.write_draft(&blank).and_then(|()| fs::remove_file(self.path.join(DRAFT_FILE)));
         result.map_err(|error| {
             format!(
                 "cannot write to the state directory {}: {error}; make it writable for this user, or name another in \
@@ -105,11 +84,7 @@ impl StateDir {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()
     }
@@ -127,16 +102,10 @@ fn locate(
         return Ok(path);
     }
     // A relative XDG_STATE_HOME is to be ignored (XDG Base Directory Specification).
-    let state_home = variable("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    let home = home
-        .filter(|path| path.is_absolute())
-        .map(|home| home.join(".local/state"));
-    let base = state_home
-        .or(home)
-        .ok_or("no place for the state directory: set agent.state_dir, or HOME")?;
-    Ok(base.join("faraday-agent").join(component(&agent.name)))
+    let state_home = variable("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = home.filter(|path| path.is_absolute()).map(|home| home.join(".local/state"));
+    let base = state_home.or(home).ok_or("no place for the state directory: set agent.state_dir, or HOME")?;
+    Ok(base.join("faraday-agent").join(agent.directory_name()))
 }
 
 /// systemd puts several directories into one variable, with colons between (systemd.exec(5)).
@@ -144,31 +113,14 @@ fn first_path(list: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(list).find(|path| !path.as_os_str().is_empty())
 }
 
-/// An agent's name as one component of a path: neither hidden nor a way out of the directory.
-fn component(name: &str) -> String {
-    let safe = utf8_percent_encode(name, PATH_SAFE).to_string();
-    match safe.strip_prefix('.') {
-        Some(rest) => format!("%2E{rest}"),
-        None => safe,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
-    use std::time::Duration;
 
     use super::*;
 
     fn agent(name: &str, state_dir: Option<&Path>) -> Agent {
-        Agent {
-            name: name.to_owned(),
-            description: String::new(),
-            executors: Vec::new(),
-            state_dir: state_dir.map(Path::to_owned),
-            concurrent_runs_max: None,
-            stop_grace: Duration::from_secs(1),
-        }
+        Agent { name: name.to_owned(), state_dir: state_dir.map(Path::to_owned), ..Agent::default() }
     }
 
     /// A directory that goes away with the test.
@@ -176,8 +128,7 @@ mod tests {
 
     impl Scratch {
         fn new(name: &str) -> Scratch {
-            let path =
-                std::env::temp_dir().join(format!("faraday-agent-{}-{name}", std::process::id()));
+            let path = std::env::temp_dir().join(format!("faraday-agent-{}-{name}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
             Scratch(path)
         }
@@ -200,63 +151,25 @@ mod tests {
     #[test]
     fn the_directory_is_the_configured_one_or_systemds_or_the_users() {
         let none: &[(&str, &str)] = &[];
-        let systemd: &[_] = &[
-            ("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"),
-            ("XDG_STATE_HOME", "/xdg"),
-        ];
+        let systemd: &[_] = &[("STATE_DIRECTORY", "/var/lib/a:/var/lib/b"), ("XDG_STATE_HOME", "/xdg")];
         let xdg: &[_] = &[("STATE_DIRECTORY", ""), ("XDG_STATE_HOME", "/xdg")];
         let relative: &[_] = &[("XDG_STATE_HOME", "xdg")];
         for (name, configured, variables, home, expected) in [
             ("a", Some("/conf"), systemd, Some("/home/u"), Some("/conf")),
             ("a", None, systemd, Some("/home/u"), Some("/var/lib/a")),
-            (
-                "a",
-                None,
-                xdg,
-                Some("/home/u"),
-                Some("/xdg/faraday-agent/a"),
-            ),
+            ("a", None, xdg, Some("/home/u"), Some("/xdg/faraday-agent/a")),
             ("a", None, xdg, None, Some("/xdg/faraday-agent/a")),
-            (
-                "a",
-                None,
-                relative,
-                Some("/home/u"),
-                Some("/home/u/.local/state/faraday-agent/a"),
-            ),
-            (
-                "a b/c",
-                None,
-                none,
-                Some("/home/u"),
-                Some("/home/u/.local/state/faraday-agent/a%20b%2Fc"),
-            ),
-            (
-                "..",
-                None,
-                none,
-                Some("/home/u"),
-                Some("/home/u/.local/state/faraday-agent/%2E."),
-            ),
+            ("a", None, relative, Some("/home/u"), Some("/home/u/.local/state/faraday-agent/a")),
+            ("a b/c", None, none, Some("/home/u"), Some("/home/u/.local/state/faraday-agent/a%20b%2Fc")),
+            ("..", None, none, Some("/home/u"), Some("/home/u/.local/state/faraday-agent/%2E.")),
             ("a", None, none, None, None),
             ("a", None, none, Some(""), None),
         ] {
             let variable = |wanted: &str| {
-                variables
-                    .iter()
-                    .find(|(name, _)| *name == wanted)
-                    .map(|(_, value)| OsString::from(value))
+                variables.iter().find(|(name, _)| *name == wanted).map(|(_, value)| OsString::from(value))
             };
-            let found = locate(
-                &agent(name, configured.map(Path::new)),
-                variable,
-                home.map(PathBuf::from),
-            );
-            assert_eq!(
-                found.ok(),
-                expected.map(PathBuf::from),
-                "{name} {configured:?} {variables:?} {home:?}"
-            );
+            let found = locate(&agent(name, configured.map(Path::new)), variable, home.map(PathBuf::from));
+            assert_eq!(found.ok(), expected.map(PathBuf::from), "{name} {configured:?} {variables:?} {home:?}");
         }
     }
 
@@ -284,10 +197,7 @@ mod tests {
         for wrong in ["", "hunter2", &"a".repeat(63)] {
             fs::write(scratch.0.join(TOKEN_FILE), wrong).unwrap();
             let problem = state.token().unwrap_err();
-            assert!(
-                problem.contains(&*scratch.0.to_string_lossy()) && problem.contains("--token"),
-                "{problem}"
-            );
+            assert!(problem.contains(&*scratch.0.to_string_lossy()) && problem.contains("--token"), "{problem}");
             assert!(wrong.is_empty() || !problem.contains(wrong), "{problem}");
         }
         fs::write(scratch.0.join(TOKEN_FILE), [0xff, 0xfe]).unwrap();
@@ -301,10 +211,7 @@ mod tests {
         // Holds for root too, unlike a mode: a directory stands where the draft would be written.
         fs::create_dir(scratch.0.join(DRAFT_FILE)).unwrap();
         let problem = state.prove_writable().unwrap_err();
-        assert!(
-            problem.contains(&*scratch.0.to_string_lossy()) && problem.contains("agent.state_dir"),
-            "{problem}"
-        );
+        assert!(problem.contains(&*scratch.0.to_string_lossy()) && problem.contains("agent.state_dir"), "{problem}");
         let file = scratch.0.join("file");
         fs::write(&file, "").unwrap();
         assert!(StateDir::open(&agent("a", Some(&file.join("below")))).is_err());

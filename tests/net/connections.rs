@@ -18,21 +18,9 @@ fn a_long_answer_is_cut_and_its_connection_dropped() {
     let rig = Rig::plain(|_| answer(400, &"x".repeat(1 << 20)));
     let api = api(rig.port);
     for _ in 0..2 {
-        assert_eq!(
-            api.bulk_create(&token(), "w", &b"{}"[..], 2)
-                .unwrap()
-                .body
-                .len(),
-            64 * 1024
-        );
+        assert_eq!(api.bulk_create(&token(), "w", &b"{}"[..], 2).unwrap().body.len(), 64 * 1024);
     }
-    assert_eq!(
-        rig.requests()
-            .iter()
-            .map(|request| request.connection)
-            .collect::<Vec<_>>(),
-        [0, 1]
-    );
+    assert_eq!(rig.requests().iter().map(|request| request.connection).collect::<Vec<_>>(), [0, 1]);
 }
 
 #[test]
@@ -58,46 +46,27 @@ fn threads_post_side_by_side_over_kept_connections() {
     let pem = identity.pem();
     for tls in [false, true] {
         let script = |_: &crate::rig::Request| answer(201, "{}");
-        let rig = if tls {
-            Rig::tls(identity.config(), script)
-        } else {
-            Rig::plain(script)
-        };
-        let server = Server {
-            tls,
-            tls_cert: tls.then(|| pem.path.clone()),
-            ..server(rig.port)
-        };
-        let api = Api::new(
-            &server,
-            tls.then(|| client_config(&server).unwrap()),
-            &Limits::default(),
-        );
+        let rig = if tls { Rig::tls(identity.config(), script) } else { Rig::plain(script) };
+        let server = Server { tls, tls_cert: tls.then(|| pem.path.clone()), ..server(rig.port) };
+        let api = Api::new(&server, tls.then(|| client_config(&server).unwrap()), &Limits::default());
         thread::scope(|scope| {
             for worker in 0..4 {
                 let api = &api;
                 scope.spawn(move || {
                     for number in 0..25 {
                         let body = format!("{worker}/{number}/{}", "x".repeat(100_000));
-                        let posted =
-                            api.bulk_create(&token(), "w", body.as_bytes(), body.len() as u64);
+                        let posted = api.bulk_create(&token(), "w", body.as_bytes(), body.len() as u64);
                         assert_eq!(posted.unwrap().status, 201);
                     }
                 });
             }
         });
         let requests = rig.requests();
-        let mut bodies: Vec<_> = requests
-            .iter()
-            .map(|request| request.body.clone())
-            .collect();
+        let mut bodies: Vec<_> = requests.iter().map(|request| request.body.clone()).collect();
         bodies.sort();
         bodies.dedup();
         assert_eq!((requests.len(), bodies.len()), (100, 100));
-        assert!(
-            requests.iter().all(|request| request.connection < 4),
-            "TLS {tls}"
-        );
+        assert!(requests.iter().all(|request| request.connection < 4), "TLS {tls}");
     }
 }
 
@@ -119,41 +88,20 @@ fn a_refusal_in_the_middle_of_a_body_is_heard() {
         // Closing with the body unread resets the connection, as servers in a hurry do.
     });
     let length = 64 << 20;
-    let answer = api(port)
-        .bulk_create(&token(), "w", std::io::repeat(b'x'), length)
-        .unwrap();
-    assert_eq!(
-        (answer.status, answer.body.as_slice()),
-        (413, &b"too large"[..])
-    );
+    let answer = api(port).bulk_create(&token(), "w", std::io::repeat(b'x'), length).unwrap();
+    assert_eq!((answer.status, answer.body.as_slice()), (413, &b"too large"[..]));
 }
 
 #[test]
 fn a_post_without_an_answer_is_a_fault_that_may_pass() {
     let closes = Rig::plain(|_| Reply::Raw(Vec::new()));
-    let post = |port, limits| {
-        Api::new(&server(port), None, &limits).bulk_create(&token(), "w", &b"{}"[..], 2)
-    };
+    let post = |port, limits| Api::new(&server(port), None, &limits).bulk_create(&token(), "w", &b"{}"[..], 2);
     let words = ["closed the connection before it answered"];
-    assert_fault(
-        "closes",
-        post(closes.port, Limits::default()),
-        Kind::Transient,
-        &words,
-    );
-    assert_eq!(
-        closes.lines().len(),
-        1,
-        "a post is never repeated by itself"
-    );
+    assert_fault("closes", post(closes.port, Limits::default()), Kind::Transient, &words);
+    assert_eq!(closes.lines().len(), 1, "a post is never repeated by itself");
 
     let silent = Rig::plain(|_| Reply::Silence);
-    assert_fault(
-        "silent",
-        post(silent.port, short()),
-        Kind::Transient,
-        &["did not answer within 0.3 s"],
-    );
+    assert_fault("silent", post(silent.port, short()), Kind::Transient, &["did not answer within 0.3 s"]);
 
     let stalls = serve(|mut stream| {
         read_head(&mut stream);
@@ -161,30 +109,15 @@ fn a_post_without_an_answer_is_a_fault_that_may_pass() {
             thread::park();
         }
     });
-    let stalled = Api::new(&server(stalls), None, &short()).bulk_create(
-        &token(),
-        "w",
-        std::io::repeat(b'x'),
-        64 << 20,
-    );
-    assert_fault(
-        "stalls",
-        stalled,
-        Kind::Transient,
-        &["stopped taking the request"],
-    );
+    let stalled = Api::new(&server(stalls), None, &short()).bulk_create(&token(), "w", std::io::repeat(b'x'), 64 << 20);
+    assert_fault("stalls", stalled, Kind::Transient, &["stopped taking the request"]);
 }
 
 #[test]
 fn a_body_that_is_not_as_long_as_announced_is_not_the_servers_fault() {
     let rig = Rig::plain(|_| answer(201, "{}"));
     let short_body = api(rig.port).bulk_create(&token(), "w", &b"123"[..], 5);
-    assert_fault(
-        "short",
-        short_body,
-        Kind::Transient,
-        &["cannot read what is to be sent", "2 bytes are missing"],
-    );
+    assert_fault("short", short_body, Kind::Transient, &["cannot read what is to be sent", "2 bytes are missing"]);
     let long_body = api(rig.port).bulk_create(&token(), "w", &b"123456"[..], 5);
     assert_eq!(long_body.unwrap().status, 201);
     assert_eq!(rig.requests()[0].body, b"12345");

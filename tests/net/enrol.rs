@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use faraday_agent::config::settings::{Agent, AgentToken, Server, Settings};
 use faraday_agent::shell::enrol::{Connected, Enrolment, RegistrationToken};
@@ -45,18 +44,10 @@ struct World {
 impl World {
     fn new(known: &[char]) -> World {
         let memory = Arc::new(Memory::default());
-        memory.agents.lock().unwrap().extend(
-            known
-                .iter()
-                .map(|filler| token(*filler).reveal().to_owned()),
-        );
+        memory.agents.lock().unwrap().extend(known.iter().map(|filler| token(*filler).reveal().to_owned()));
         let shared = Arc::clone(&memory);
         let rig = Rig::plain(move |request| shared.reply(request));
-        World {
-            rig,
-            memory,
-            scratch: Scratch::directory(),
-        }
+        World { rig, memory, scratch: Scratch::directory() }
     }
 
     fn state(&self) -> StateDir {
@@ -68,13 +59,7 @@ impl World {
     }
 
     fn enrolment(&self, configured: Option<char>, digits: Option<&str>) -> Enrolment {
-        enrolment_with(
-            server(self.rig.port),
-            &self.scratch.path,
-            configured,
-            digits,
-        )
-        .unwrap()
+        enrolment_with(server(self.rig.port), &self.scratch.path, configured, digits).unwrap()
     }
 }
 
@@ -90,20 +75,13 @@ impl Memory {
             }
             AGENTS => answer(401, "<p>Invalid Token</p>"),
             TICKET => self.ticket(request),
-            CHANNEL if self.deaf.load(Ordering::SeqCst) == 0 => {
-                Reply::Upgrade(vec![Message::text("0{}")])
-            }
+            CHANNEL if self.deaf.load(Ordering::SeqCst) == 0 => Reply::Upgrade(vec![Message::text("0{}")]),
             _ => answer(404, ""),
         }
     }
 
     fn ticket(&self, request: &Request) -> Reply {
-        let presented = request
-            .header("authorization")
-            .unwrap()
-            .strip_prefix("Agent ")
-            .unwrap()
-            .to_owned();
+        let presented = request.header("authorization").unwrap().strip_prefix("Agent ").unwrap().to_owned();
         match self.ticket_status.load(Ordering::SeqCst) {
             0 if self.agents.lock().unwrap().contains(&presented) => {
                 let number = self.tickets.fetch_add(1, Ordering::SeqCst);
@@ -120,14 +98,7 @@ fn token(filler: char) -> AgentToken {
 }
 
 fn agent(state_dir: &Path) -> Agent {
-    Agent {
-        name: "scanner".to_owned(),
-        description: String::new(),
-        executors: Vec::new(),
-        state_dir: Some(state_dir.to_owned()),
-        concurrent_runs_max: None,
-        stop_grace: Duration::from_secs(1),
-    }
+    Agent { name: "scanner".to_owned(), state_dir: Some(state_dir.to_owned()), ..Agent::default() }
 }
 
 fn enrolment_with(
@@ -138,11 +109,7 @@ fn enrolment_with(
 ) -> Result<Enrolment, Fault> {
     let agent = agent(state_dir);
     let state = StateDir::open(&agent).unwrap();
-    let settings = Settings {
-        server,
-        token: configured.map(token),
-        agent,
-    };
+    let settings = Settings { server, token: configured.map(token), agent };
     let registration = digits.map(|digits| RegistrationToken::parse(digits).unwrap());
     Enrolment::new(&settings, state, registration, None, Limits::default())
 }
@@ -154,10 +121,7 @@ fn assert_fault(result: Result<Connected, Fault>, kind: Kind, words: &[&str]) {
     for word in words {
         assert!(fault.words.contains(word), "{word:?} is not in: {fault}");
     }
-    assert!(
-        !fault.words.contains('\n') && !fault.words.contains(DIGITS),
-        "{fault}"
-    );
+    assert!(!fault.words.contains('\n') && !fault.words.contains(DIGITS), "{fault}");
     for filler in ['C', 'S', 'N'] {
         assert!(!fault.words.contains(token(filler).reveal()), "{fault}");
     }
@@ -166,13 +130,8 @@ fn assert_fault(result: Result<Connected, Fault>, kind: Kind, words: &[&str]) {
 #[track_caller]
 fn assert_logged(level: &str, words: &[&str]) {
     let lines = logged();
-    let fits =
-        |line: &&String| line.starts_with(level) && words.iter().all(|word| line.contains(word));
-    assert_eq!(
-        lines.iter().filter(fits).count(),
-        1,
-        "{level} {words:?} in {lines:#?}"
-    );
+    let fits = |line: &&String| line.starts_with(level) && words.iter().all(|word| line.contains(word));
+    assert_eq!(lines.iter().filter(fits).count(), 1, "{level} {words:?} in {lines:#?}");
 }
 
 #[test]
@@ -200,13 +159,7 @@ fn a_new_agent_registers_once_and_is_known_from_then_on() {
     assert_eq!(connected.dialled.protocol, Protocol::SocketIo);
     assert_eq!(world.stored(), Some(token('N')));
     assert_eq!(world.rig.lines(), [INFO, AGENTS, TICKET, CHANNEL]);
-    assert_logged(
-        "INFO",
-        &[
-            "registered as scanner",
-            &world.scratch.path.to_string_lossy(),
-        ],
-    );
+    assert_logged("INFO", &["registered as scanner", &world.scratch.path.to_string_lossy()]);
 
     let connected = world.enrolment(None, None).connect().unwrap();
     assert_eq!(connected.agent_token, token('N'));
@@ -221,13 +174,7 @@ fn a_token_that_still_works_makes_registering_needless() {
     let connected = world.enrolment(None, Some(DIGITS)).connect().unwrap();
     assert_eq!(connected.agent_token, token('S'));
     assert_eq!(world.rig.lines(), [INFO, TICKET, CHANNEL]);
-    assert_logged(
-        "INFO",
-        &[
-            "--token is not needed",
-            &world.scratch.path.to_string_lossy(),
-        ],
-    );
+    assert_logged("INFO", &["--token is not needed", &world.scratch.path.to_string_lossy()]);
 }
 
 #[test]
@@ -239,10 +186,7 @@ fn a_stored_token_that_is_refused_is_replaced_by_registering_anew() {
     assert_eq!(connected.agent_token, token('N'));
     assert_eq!(world.stored(), Some(token('N')));
     assert_eq!(world.rig.lines(), [INFO, TICKET, AGENTS, TICKET, CHANNEL]);
-    assert_logged(
-        "WARN",
-        &["does not know this agent's token", "registering anew"],
-    );
+    assert_logged("WARN", &["does not know this agent's token", "registering anew"]);
 }
 
 #[test]
@@ -251,14 +195,7 @@ fn a_configured_token_is_honoured_and_goes_before_a_stored_one() {
     let connected = world.enrolment(Some('C'), None).connect().unwrap();
     assert_eq!((connected.agent_token, world.stored()), (token('C'), None));
     world.state().store_token(&token('S')).unwrap();
-    assert_eq!(
-        world
-            .enrolment(Some('C'), None)
-            .connect()
-            .unwrap()
-            .agent_token,
-        token('C')
-    );
+    assert_eq!(world.enrolment(Some('C'), None).connect().unwrap().agent_token, token('C'));
 }
 
 #[test]
@@ -268,51 +205,24 @@ fn a_configured_token_that_is_refused_gives_way_to_the_stored_one() {
     world.state().store_token(&token('S')).unwrap();
     let mut enrolment = world.enrolment(Some('C'), Some(DIGITS));
     assert_eq!(enrolment.connect().unwrap().agent_token, token('S'));
-    let origin = format!(
-        "using the one in the state directory {}",
-        world.scratch.path.display()
-    );
-    assert_logged(
-        "WARN",
-        &[
-            "does not know the token in tokens.agent of the configuration",
-            &origin,
-        ],
-    );
+    let origin = format!("using the one in the state directory {}", world.scratch.path.display());
+    assert_logged("WARN", &["does not know the token in tokens.agent of the configuration", &origin]);
     enrolment.connect().unwrap();
     // The refused one is presented once, not at every reconnect.
-    assert_eq!(
-        world.rig.lines(),
-        [INFO, TICKET, TICKET, CHANNEL, INFO, TICKET, CHANNEL]
-    );
+    assert_eq!(world.rig.lines(), [INFO, TICKET, TICKET, CHANNEL, INFO, TICKET, CHANNEL]);
 }
 
 #[test]
 fn refused_tokens_are_named_by_where_they_come_from() {
     let world = World::new(&[]);
     world.state().store_token(&token('S')).unwrap();
-    let state = format!(
-        "the one in the state directory {}",
-        world.scratch.path.display()
-    );
+    let state = format!("the one in the state directory {}", world.scratch.path.display());
     let configuration = "the one in tokens.agent of the configuration";
     let help = "start with --token";
-    assert_fault(
-        world.enrolment(None, None).connect(),
-        Kind::Refused,
-        &[&state, help, "permission"],
-    );
+    assert_fault(world.enrolment(None, None).connect(), Kind::Refused, &[&state, help, "permission"]);
     let both = format!("{configuration} nor {state}");
-    assert_fault(
-        world.enrolment(Some('C'), None).connect(),
-        Kind::Refused,
-        &[&both, help],
-    );
-    assert_eq!(
-        world.stored(),
-        Some(token('S')),
-        "a refusal deletes nothing"
-    );
+    assert_fault(world.enrolment(Some('C'), None).connect(), Kind::Refused, &[&both, help]);
+    assert_eq!(world.stored(), Some(token('S')), "a refusal deletes nothing");
 }
 
 #[test]
@@ -328,11 +238,7 @@ fn without_any_token_nothing_is_sent() {
 fn a_wrong_registration_token_ends_the_start() {
     let world = World::new(&[]);
     let words = ["refused the registration token", "start again with --token"];
-    assert_fault(
-        world.enrolment(None, Some("111111")).connect(),
-        Kind::Refused,
-        &words,
-    );
+    assert_fault(world.enrolment(None, Some("111111")).connect(), Kind::Refused, &words);
     assert_eq!(world.stored(), None);
 }
 
@@ -342,11 +248,7 @@ fn no_agent_is_registered_whose_token_cannot_be_kept() {
     // Where the draft would be written stands a directory: that stops root too.
     std::fs::create_dir(world.scratch.path.join("token.new")).unwrap();
     let words = ["cannot write to the state directory", "agent.state_dir"];
-    assert_fault(
-        world.enrolment(None, Some(DIGITS)).connect(),
-        Kind::Refused,
-        &words,
-    );
+    assert_fault(world.enrolment(None, Some(DIGITS)).connect(), Kind::Refused, &words);
     assert_eq!(world.rig.lines(), [INFO]);
 }
 
@@ -354,18 +256,9 @@ fn no_agent_is_registered_whose_token_cannot_be_kept() {
 fn a_token_file_without_a_token_is_said_at_once() {
     let world = World::new(&[]);
     std::fs::write(world.scratch.path.join("token"), "half a tok").unwrap();
-    let fault = enrolment_with(
-        server(world.rig.port),
-        &world.scratch.path,
-        None,
-        Some(DIGITS),
-    )
-    .unwrap_err();
+    let fault = enrolment_with(server(world.rig.port), &world.scratch.path, None, Some(DIGITS)).unwrap_err();
     assert_eq!(fault.kind, Kind::Refused);
-    assert!(
-        fault.words.contains("does not hold an agent token"),
-        "{fault}"
-    );
+    assert!(fault.words.contains("does not hold an agent token"), "{fault}");
 }
 
 #[test]
@@ -373,23 +266,17 @@ fn an_expired_licence_is_a_refusal_and_a_server_in_trouble_is_not() {
     let world = World::new(&['S']);
     world.state().store_token(&token('S')).unwrap();
     let mut enrolment = world.enrolment(None, Some(DIGITS));
-    for (status, kind, words) in [
-        (402, Kind::Refused, "licence"),
-        (503, Kind::Transient, "503"),
-        (401, Kind::Setup, "proxy"),
-    ] {
+    for (status, kind, words) in
+        [(402, Kind::Refused, "licence"), (503, Kind::Transient, "503"), (401, Kind::Setup, "proxy")]
+    {
         world.memory.ticket_status.store(status, Ordering::SeqCst);
         assert_fault(enrolment.connect(), kind, &[words]);
     }
-    assert!(
-        !world.rig.lines().iter().any(|line| line == AGENTS),
-        "only a 403 leads to a registration"
-    );
+    assert!(!world.rig.lines().iter().any(|line| line == AGENTS), "only a 403 leads to a registration");
     world.memory.ticket_status.store(0, Ordering::SeqCst);
     enrolment.connect().unwrap();
 
-    let mut nowhere =
-        enrolment_with(server(closed_port()), &world.scratch.path, None, None).unwrap();
+    let mut nowhere = enrolment_with(server(closed_port()), &world.scratch.path, None, None).unwrap();
     assert_fault(nowhere.connect(), Kind::Transient, &["nothing listens"]);
 }
 
@@ -399,15 +286,9 @@ fn every_join_has_a_fresh_websocket_token_and_the_version_is_said_once() {
     let world = World::new(&['S']);
     world.state().store_token(&token('S')).unwrap();
     let mut enrolment = world.enrolment(None, None);
-    assert_eq!(
-        enrolment.connect().unwrap().websocket_token.reveal(),
-        "ticket 0"
-    );
+    assert_eq!(enrolment.connect().unwrap().websocket_token.reveal(), "ticket 0");
     assert_eq!(enrolment.websocket_token().unwrap().reveal(), "ticket 1");
-    assert_eq!(
-        enrolment.connect().unwrap().websocket_token.reveal(),
-        "ticket 2"
-    );
+    assert_eq!(enrolment.connect().unwrap().websocket_token.reveal(), "ticket 2");
     assert_logged("INFO", &["Faraday server 5.25.2 at 127.0.0.1:"]);
     assert!(!format!("{enrolment:?}").contains(token('S').reveal()));
 }
@@ -418,19 +299,11 @@ fn a_channel_that_is_not_there_is_fatal_only_before_it_ever_was() {
     world.state().store_token(&token('S')).unwrap();
     let mut enrolment = world.enrolment(None, None);
     world.memory.deaf.store(1, Ordering::SeqCst);
-    assert_fault(
-        enrolment.connect(),
-        Kind::Setup,
-        &["no command channel", "answered 404"],
-    );
+    assert_fault(enrolment.connect(), Kind::Setup, &["no command channel", "answered 404"]);
     world.memory.deaf.store(0, Ordering::SeqCst);
     enrolment.connect().unwrap();
     world.memory.deaf.store(1, Ordering::SeqCst);
-    assert_fault(
-        enrolment.connect(),
-        Kind::Transient,
-        &["no command channel", "answered 404"],
-    );
+    assert_fault(enrolment.connect(), Kind::Transient, &["no command channel", "answered 404"]);
 }
 
 #[test]
@@ -440,10 +313,6 @@ fn an_agent_that_is_deleted_while_it_runs_does_not_come_back_by_old_digits() {
     let mut enrolment = world.enrolment(None, Some(DIGITS));
     enrolment.connect().unwrap();
     world.memory.agents.lock().unwrap().clear();
-    assert_fault(
-        enrolment.connect(),
-        Kind::Refused,
-        &["does not know this agent's token"],
-    );
+    assert_fault(enrolment.connect(), Kind::Refused, &["does not know this agent's token"]);
     assert!(!world.rig.lines().iter().any(|line| line == AGENTS));
 }

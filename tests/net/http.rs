@@ -25,24 +25,13 @@ pub fn api(port: u16) -> Api {
 }
 
 #[track_caller]
-pub fn assert_fault(
-    what: &str,
-    result: Result<impl std::fmt::Debug, Fault>,
-    kind: Kind,
-    words: &[&str],
-) {
+pub fn assert_fault(what: &str, result: Result<impl std::fmt::Debug, Fault>, kind: Kind, words: &[&str]) {
     let fault = result.expect_err(what);
     assert_eq!(fault.kind, kind, "{what}: {fault}");
     for word in words {
-        assert!(
-            fault.words.contains(word),
-            "{what}: {word:?} is not in: {fault}"
-        );
+        assert!(fault.words.contains(word), "{what}: {word:?} is not in: {fault}");
     }
-    assert!(
-        !fault.words.contains('\n') && fault.words.len() < 600,
-        "{what}: {fault}"
-    );
+    assert!(!fault.words.contains('\n') && fault.words.len() < 600, "{what}: {fault}");
     for secret in [TOKEN, DIGITS] {
         assert!(!format!("{fault:?}").contains(secret), "{what}: {fault}");
     }
@@ -55,25 +44,13 @@ fn requests_are_what_the_server_expects() {
         Some("agent_websocket_token") => answer(200, r#"{"token":"1.aw.Za"}"#),
         _ => answer(201, r#"{"command_id":1,"message":"Created"}"#),
     });
-    let api = Api::new(
-        &Server {
-            base_route: "/one/two".to_owned(),
-            ..server(rig.port)
-        },
-        None,
-        &Limits::default(),
-    );
+    let api = Api::new(&Server { base_route: "/one/two".to_owned(), ..server(rig.port) }, None, &Limits::default());
     api.info().unwrap();
     assert_eq!(api.register(&digits(), "näme", "").unwrap(), token());
     api.register(&digits(), "name", "what it is").unwrap();
     assert_eq!(api.websocket_token(&token()).unwrap().reveal(), "1.aw.Za");
-    let post = api
-        .bulk_create(&token(), "a b/ü", &b"{\"hosts\":[]}"[..], 12)
-        .unwrap();
-    assert_eq!(
-        (post.status, post.body.as_slice()),
-        (201, &br#"{"command_id":1,"message":"Created"}"#[..])
-    );
+    let post = api.bulk_create(&token(), "a b/ü", &b"{\"hosts\":[]}"[..], 12).unwrap();
+    assert_eq!((post.status, post.body.as_slice()), (201, &br#"{"command_id":1,"message":"Created"}"#[..]));
 
     assert_eq!(
         rig.lines(),
@@ -86,10 +63,7 @@ fn requests_are_what_the_server_expects() {
         ]
     );
     let requests = rig.requests();
-    let bodies: Vec<_> = requests
-        .iter()
-        .map(|request| String::from_utf8_lossy(&request.body))
-        .collect();
+    let bodies: Vec<_> = requests.iter().map(|request| String::from_utf8_lossy(&request.body)).collect();
     assert_eq!(
         bodies,
         [
@@ -101,35 +75,15 @@ fn requests_are_what_the_server_expects() {
         ]
     );
     for request in &requests {
-        assert_eq!(
-            request.header("host"),
-            Some(&*format!("127.0.0.1:{}", rig.port))
-        );
+        assert_eq!(request.header("host"), Some(&*format!("127.0.0.1:{}", rig.port)));
         assert_eq!(request.header("user-agent"), Some(USER_AGENT));
         assert_eq!(request.header("transfer-encoding"), None);
         assert_eq!(request.connection, 0, "one connection serves them all");
     }
-    let header = |name| {
-        requests
-            .iter()
-            .map(|request| request.header(name))
-            .collect::<Vec<_>>()
-    };
+    let header = |name| requests.iter().map(|request| request.header(name)).collect::<Vec<_>>();
     let authorization = format!("Agent {TOKEN}");
-    assert_eq!(
-        header("authorization"),
-        [
-            None,
-            None,
-            None,
-            Some(&*authorization),
-            Some(&*authorization)
-        ]
-    );
-    assert_eq!(
-        header("content-length"),
-        [None, Some("33"), Some("59"), Some("0"), Some("12")]
-    );
+    assert_eq!(header("authorization"), [None, None, None, Some(&*authorization), Some(&*authorization)]);
+    assert_eq!(header("content-length"), [None, Some("33"), Some("59"), Some("0"), Some("12")]);
     let json = Some("application/json");
     assert_eq!(header("content-type"), [None, json, json, None, json]);
 }
@@ -137,21 +91,14 @@ fn requests_are_what_the_server_expects() {
 #[test]
 fn any_answer_to_info_means_that_there_is_a_server() {
     for (status, body, version) in [
-        (
-            200,
-            r#"{"Faraday Server":"Running","Version":"4.6.2"}"#,
-            Some("4.6.2"),
-        ),
+        (200, r#"{"Faraday Server":"Running","Version":"4.6.2"}"#, Some("4.6.2")),
         (200, r#"{"Version":5}"#, None),
         (401, "<p>login</p>", None),
         (302, "", None),
         (500, "{", None),
     ] {
         let rig = Rig::plain(move |_| answer(status, body));
-        let info = Info {
-            version: version.map(str::to_owned),
-            status,
-        };
+        let info = Info { version: version.map(str::to_owned), status };
         assert_eq!(api(rig.port).info(), Ok(info));
     }
 }
@@ -160,27 +107,14 @@ fn any_answer_to_info_means_that_there_is_a_server() {
 fn no_server_is_a_fault_that_may_pass() {
     let port = closed_port();
     let place = format!("nothing listens on 127.0.0.1:{port}");
-    let words = [
-        &*place,
-        "server.host",
-        "server.api_port",
-        "inside a container",
-    ];
+    let words = [&*place, "server.host", "server.api_port", "inside a container"];
     assert_fault("closed", api(port).info(), Kind::Transient, &words);
     let words = ["did not answer within 0.3 s"];
     let api = Api::new(&server(black_hole()), None, &short());
     assert_fault("black hole", api.info(), Kind::Transient, &words);
     let gibberish = Rig::plain(|_| Reply::Raw(b"220 mail.example ESMTP\r\n\r\n".to_vec()));
-    assert_fault(
-        "mail server",
-        self::api(gibberish.port).info(),
-        Kind::Transient,
-        &["did not answer in HTTP"],
-    );
-    let no_host = Server {
-        host: "not a host".to_owned(),
-        ..server(1)
-    };
+    assert_fault("mail server", self::api(gibberish.port).info(), Kind::Transient, &["did not answer in HTTP"]);
+    let no_host = Server { host: "not a host".to_owned(), ..server(1) };
     let api = Api::new(&no_host, None, &Limits::default());
     assert_fault("no host", api.info(), Kind::Setup, &["server.host"]);
 }
@@ -188,63 +122,20 @@ fn no_server_is_a_fault_that_may_pass() {
 #[test]
 fn each_answer_to_a_registration_has_its_words() {
     for (reply, kind, words) in [
-        (
-            (401, "<p>Invalid Token</p>"),
-            Kind::Refused,
-            &["registration token", "--token"][..],
-        ),
-        (
-            (402, r#"{"message":"Licence"}"#),
-            Kind::Refused,
-            &["licence", "Licence"],
-        ),
-        (
-            (400, r#"{"messages":{"json":{"name":["Missing"]}}}"#),
-            Kind::Refused,
-            &["400", "Missing"],
-        ),
-        (
-            (404, "<h1>Not Found</h1>"),
-            Kind::Setup,
-            &["404", "no Faraday server", "server.base_route"],
-        ),
-        (
-            (502, "<h1>Bad Gateway</h1>"),
-            Kind::Transient,
-            &["502", "Bad Gateway"],
-        ),
-        (
-            (201, r#"{"token":"short"}"#),
-            Kind::Refused,
-            &["no agent token"],
-        ),
+        ((401, "<p>Invalid Token</p>"), Kind::Refused, &["registration token", "--token"][..]),
+        ((402, r#"{"message":"Licence"}"#), Kind::Refused, &["licence", "Licence"]),
+        ((400, r#"{"messages":{"json":{"name":["Missing"]}}}"#), Kind::Refused, &["400", "Missing"]),
+        ((404, "<h1>Not Found</h1>"), Kind::Setup, &["404", "no Faraday server", "server.base_route"]),
+        ((502, "<h1>Bad Gateway</h1>"), Kind::Transient, &["502", "Bad Gateway"]),
+        ((201, r#"{"token":"short"}"#), Kind::Refused, &["no agent token"]),
         ((200, "<html>"), Kind::Refused, &["no agent token"]),
     ] {
         let rig = Rig::plain(move |_| answer(reply.0, reply.1));
-        assert_fault(
-            reply.1,
-            api(rig.port).register(&digits(), "name", ""),
-            kind,
-            words,
-        );
+        assert_fault(reply.1, api(rig.port).register(&digits(), "name", ""), kind, words);
     }
-    let rig = Rig::plain(|_| {
-        Reply::Answer(
-            301,
-            "Location: https://faraday.example/login\r\n",
-            String::new(),
-        )
-    });
-    let words = [
-        "redirects the registration to https://faraday.example/login",
-        "server.ssl",
-    ];
-    assert_fault(
-        "redirect",
-        api(rig.port).register(&digits(), "name", ""),
-        Kind::Setup,
-        &words,
-    );
+    let rig = Rig::plain(|_| Reply::Answer(301, "Location: https://faraday.example/login\r\n", String::new()));
+    let words = ["redirects the registration to https://faraday.example/login", "server.ssl"];
+    assert_fault("redirect", api(rig.port).register(&digits(), "name", ""), Kind::Setup, &words);
     assert_eq!(rig.lines().len(), 1, "a redirect is not followed");
 }
 
@@ -252,31 +143,16 @@ fn each_answer_to_a_registration_has_its_words() {
 fn a_registration_is_not_repeated_when_its_answer_got_lost() {
     let rig = Rig::plain(|_| Reply::Raw(Vec::new()));
     let words = ["closed the connection", "Agents page", "delete it"];
-    assert_fault(
-        "lost",
-        api(rig.port).register(&digits(), "name", ""),
-        Kind::Refused,
-        &words,
-    );
+    assert_fault("lost", api(rig.port).register(&digits(), "name", ""), Kind::Refused, &words);
     assert_eq!(rig.lines().len(), 1);
     // Nothing was sent: trying again is safe.
-    assert_fault(
-        "closed",
-        api(closed_port()).register(&digits(), "name", ""),
-        Kind::Transient,
-        &["nothing listens"],
-    );
+    assert_fault("closed", api(closed_port()).register(&digits(), "name", ""), Kind::Transient, &["nothing listens"]);
 }
 
 #[test]
 fn each_answer_to_a_websocket_token_has_its_words() {
     for (status, body, kind, words) in [
-        (
-            403,
-            r#"{"message":"You don't have the permission"}"#,
-            Kind::Refused,
-            &["does not know", "permission"][..],
-        ),
+        (403, r#"{"message":"You don't have the permission"}"#, Kind::Refused, &["does not know", "permission"][..]),
         (402, "", Kind::Refused, &["licence has expired"]),
         (401, "", Kind::Setup, &["Authorization", "proxy"]),
         (503, "", Kind::Transient, &["503"]),
@@ -303,9 +179,7 @@ fn every_answer_to_a_post_is_the_callers_to_judge() {
         (503, "Retry-After: Wed, 21 Oct 2026 07:28:00 GMT\r\n", None),
     ] {
         let rig = Rig::plain(move |_| Reply::Answer(status, headers, "words".to_owned()));
-        let answer = api(rig.port)
-            .bulk_create(&token(), "w", &b"{}"[..], 2)
-            .unwrap();
+        let answer = api(rig.port).bulk_create(&token(), "w", &b"{}"[..], 2).unwrap();
         assert_eq!((answer.status, answer.retry_after), (status, retry_after));
         assert_eq!(answer.body, b"words");
     }
@@ -314,18 +188,7 @@ fn every_answer_to_a_post_is_the_callers_to_judge() {
 #[test]
 fn a_server_that_repeats_the_token_does_not_get_it_into_a_log() {
     let rig = Rig::plain(|request| answer(500, &format!("<pre>{:?}</pre>", request.headers)));
-    assert_fault(
-        "echo",
-        api(rig.port).websocket_token(&token()).map(drop),
-        Kind::Transient,
-        &["500"],
-    );
-    let answer = api(rig.port)
-        .bulk_create(&token(), "w", &b"{}"[..], 2)
-        .unwrap();
-    assert!(
-        !answer.quote().contains(TOKEN) && answer.quote().contains("****"),
-        "{}",
-        answer.quote()
-    );
+    assert_fault("echo", api(rig.port).websocket_token(&token()).map(drop), Kind::Transient, &["500"]);
+    let answer = api(rig.port).bulk_create(&token(), "w", &b"{}"[..], 2).unwrap();
+    assert!(!answer.quote().contains(TOKEN) && answer.quote().contains("****"), "{}", answer.quote());
 }

@@ -42,11 +42,7 @@ pub fn serve(handler: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
 
 /// A port on which nothing listens.
 pub fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Accepts connections and never says a word.
@@ -70,10 +66,7 @@ pub struct Request {
 
 impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     pub fn path(&self) -> &str {
@@ -110,17 +103,11 @@ impl Rig {
         Rig::start(None, script)
     }
 
-    pub fn tls(
-        tls: Arc<ServerConfig>,
-        script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
-    ) -> Rig {
+    pub fn tls(tls: Arc<ServerConfig>, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Rig {
         Rig::start(Some(tls), script)
     }
 
-    fn start(
-        tls: Option<Arc<ServerConfig>>,
-        script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
-    ) -> Rig {
+    fn start(tls: Option<Arc<ServerConfig>>, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Rig {
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&requests);
         let connections = AtomicUsize::new(0);
@@ -144,33 +131,18 @@ impl Rig {
 
     /// The request lines without `HTTP/1.1`, in order.
     pub fn lines(&self) -> Vec<String> {
-        self.requests()
-            .iter()
-            .map(|request| request.line.trim_end_matches(" HTTP/1.1").to_owned())
-            .collect()
+        self.requests().iter().map(|request| request.line.trim_end_matches(" HTTP/1.1").to_owned()).collect()
     }
 }
 
-fn converse(
-    stream: Boxed,
-    connection: usize,
-    script: &dyn Fn(&Request) -> Reply,
-    seen: &Mutex<Vec<Request>>,
-) {
+fn converse(stream: Boxed, connection: usize, script: &dyn Fn(&Request) -> Reply, seen: &Mutex<Vec<Request>>) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read_request(&mut stream, connection) {
         seen.lock().unwrap().push(request.clone());
         match script(&request) {
             Reply::Answer(status, headers, body) => {
-                let head = format!(
-                    "HTTP/1.1 {status} Words\r\nContent-Length: {}\r\n{headers}\r\n",
-                    body.len()
-                );
-                if stream
-                    .get_mut()
-                    .write_all((head + &body).as_bytes())
-                    .is_err()
-                {
+                let head = format!("HTTP/1.1 {status} Words\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+                if stream.get_mut().write_all((head + &body).as_bytes()).is_err() {
                     return;
                 }
                 let _ = stream.get_mut().flush();
@@ -206,20 +178,10 @@ fn read_request(stream: &mut BufReader<Boxed>, connection: usize) -> Option<Requ
             line => lines.push(line.to_owned()),
         }
     }
-    let split = |line: &String| {
-        line.split_once(':')
-            .map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned()))
-    };
+    let split = |line: &String| line.split_once(':').map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned()));
     let headers: Vec<_> = lines[1..].iter().filter_map(split).collect();
-    let mut request = Request {
-        line: lines[0].clone(),
-        headers,
-        body: Vec::new(),
-        connection,
-    };
-    let length = request
-        .header("content-length")
-        .map_or(0, |text| text.parse().unwrap());
+    let mut request = Request { line: lines[0].clone(), headers, body: Vec::new(), connection };
+    let length = request.header("content-length").map_or(0, |text| text.parse().unwrap());
     request.body.resize(length, 0);
     stream.read_exact(&mut request.body).ok()?;
     Some(request)
@@ -287,27 +249,19 @@ pub fn params(common_name: &str, alternatives: &[&str]) -> CertificateParams {
     let names: Vec<String> = alternatives.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();
     params.distinguished_name.remove(DnType::CommonName);
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params
 }
 
 impl Identity {
     pub fn self_signed(params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
-        Identity {
-            certificate: params.self_signed(&key).unwrap(),
-            key,
-        }
+        Identity { certificate: params.self_signed(&key).unwrap(), key }
     }
 
     pub fn signed_by(params: &CertificateParams, issuer: &Issuer<'_, &KeyPair>) -> Identity {
         let key = KeyPair::generate().unwrap();
-        Identity {
-            certificate: params.signed_by(&key, issuer).unwrap(),
-            key,
-        }
+        Identity { certificate: params.signed_by(&key, issuer).unwrap(), key }
     }
 
     pub fn config(&self) -> Arc<ServerConfig> {
@@ -330,14 +284,8 @@ pub fn server_config(
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
     let presented = Presented(Arc::new(CertifiedKey::new(vec![certificate], key)));
-    let builder = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .unwrap();
-    Arc::new(
-        builder
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(presented)),
-    )
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+    Arc::new(builder.with_no_client_auth().with_cert_resolver(Arc::new(presented)))
 }
 
 #[derive(Debug)]
@@ -358,17 +306,10 @@ pub struct Scratch {
 impl Scratch {
     pub fn directory() -> Scratch {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!(
-            "faraday-net-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::SeqCst)
-        );
+        let name = format!("faraday-net-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
         let directory = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&directory).unwrap();
-        Scratch {
-            path: directory.clone(),
-            directory,
-        }
+        Scratch { path: directory.clone(), directory }
     }
 
     pub fn file(name: &str, text: &str) -> Scratch {
@@ -404,9 +345,7 @@ impl log::Log for ThreadLog {
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            LOG.with_borrow_mut(|lines| {
-                lines.push(format!("{}: {}", record.level(), record.args()))
-            });
+            LOG.with_borrow_mut(|lines| lines.push(format!("{}: {}", record.level(), record.args())));
         }
     }
 

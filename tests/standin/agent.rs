@@ -20,30 +20,16 @@ fn builder(server: &Standin, dir: &TempDir, text: &str) -> AgentBuilder {
 #[test]
 fn the_agent_gets_its_configuration_and_arguments() {
     let (server, dir) = (Standin::builder().base_route("/x").start(), TempDir::new());
-    let agent = builder(
-        &server,
-        &dir,
-        "echo \"args: $*\"; echo \"$GREETING\" >&2; exit 3",
-    )
-    .executor(
-        "echo",
-        "cat \"$F\"",
-        json!({"F": {"mandatory": true, "type": "string", "base": "string"}}),
-    )
-    .option("agent.stop_grace_s", 1)
-    .registering("123456")
-    .env("GREETING", "hello")
-    .start();
+    let agent = builder(&server, &dir, "echo \"args: $*\"; echo \"$GREETING\" >&2; exit 3")
+        .executor("echo", "cat \"$F\"", json!({"F": {"mandatory": true, "type": "string", "base": "string"}}))
+        .option("agent.stop_grace_s", 1)
+        .registering("123456")
+        .env("GREETING", "hello")
+        .start();
     assert_eq!(agent.wait_exit(SOON).code(), Some(3));
     let config = agent.dir().join("dispatcher.yaml");
     let line = agent.wait_log("args: ", SOON);
-    assert_eq!(
-        line,
-        format!(
-            "args: --config {} --log-level debug --token 123456",
-            config.display()
-        )
-    );
+    assert_eq!(line, format!("args: --config {} --log-level debug --token 123456", config.display()));
     agent.wait_log("hello", SOON);
     let config: Value = serde_json::from_slice(&fs::read(config).unwrap()).unwrap();
     assert_eq!(config["server"]["api_port"], server.api_port());
@@ -52,11 +38,7 @@ fn the_agent_gets_its_configuration_and_arguments() {
     assert_eq!(config["agent"]["executors"]["echo"]["cmd"], "cat \"$F\"");
     assert_eq!(config.get("tokens"), None);
     let path = agent.dir().to_owned();
-    assert!(
-        fs::read_to_string(path.join("agent.log"))
-            .unwrap()
-            .contains("hello")
-    );
+    assert!(fs::read_to_string(path.join("agent.log")).unwrap().contains("hello"));
     drop(agent);
     assert!(!path.exists());
 }
@@ -64,12 +46,8 @@ fn the_agent_gets_its_configuration_and_arguments() {
 #[test]
 fn it_is_stopped_killed_and_started_again() {
     let (server, dir) = (Standin::builder().start(), TempDir::new());
-    let mut agent = builder(
-        &server,
-        &dir,
-        "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done",
-    )
-    .start();
+    let mut agent =
+        builder(&server, &dir, "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done").start();
     agent.wait_log("ready", SOON);
     assert!(agent.is_running());
     assert!(agent.rss_kb() > 0 && agent.peak_rss_kb() >= agent.rss_kb());
@@ -87,12 +65,7 @@ fn it_is_stopped_killed_and_started_again() {
 #[test]
 fn what_it_leaves_behind_is_seen_and_ended() {
     let (server, dir) = (Standin::builder().start(), TempDir::new());
-    let agent = builder(
-        &server,
-        &dir,
-        "setsid sleep 600 >/dev/null 2>&1 & echo ready; sleep 600",
-    )
-    .start();
+    let agent = builder(&server, &dir, "setsid sleep 600 >/dev/null 2>&1 & echo ready; sleep 600").start();
     agent.wait_log("ready", SOON);
     agent.kill();
     agent.wait_exit(SOON);
@@ -100,10 +73,7 @@ fn what_it_leaves_behind_is_seen_and_ended() {
     assert!(!left.is_empty());
     drop(agent);
     let environment = |pid| fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    assert!(
-        left.into_iter().all(|pid: u32| environment(pid).is_empty()),
-        "all are gone, or zombies"
-    );
+    assert!(left.into_iter().all(|pid: u32| environment(pid).is_empty()), "all are gone, or zombies");
 }
 
 #[test]

@@ -35,9 +35,7 @@ impl Http {
     pub fn connect(port: u16) -> Http {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        Http {
-            reader: BufReader::new(stream),
-        }
+        Http { reader: BufReader::new(stream) }
     }
 
     pub fn write(&mut self, bytes: &[u8]) {
@@ -45,13 +43,8 @@ impl Http {
     }
 
     pub fn send(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) {
-        let mut head = format!(
-            "{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n",
-            body.len()
-        );
-        headers
-            .iter()
-            .for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n", body.len());
+        headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
         head.push_str("\r\n");
         self.write(head.as_bytes());
         self.write(body);
@@ -65,16 +58,10 @@ impl Http {
             }
         }
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("Content-Length: "));
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
         let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
         self.reader.read_exact(&mut body)?;
-        Ok(Reply {
-            status,
-            head,
-            body: String::from_utf8(body).unwrap(),
-        })
+        Ok(Reply { status, head, body: String::from_utf8(body).unwrap() })
     }
 
     /// What the server sends until it ends the connection.
@@ -86,13 +73,7 @@ impl Http {
 }
 
 /// One request on a connection of its own.
-pub fn request(
-    server: &Standin,
-    method: &str,
-    target: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Reply {
+pub fn request(server: &Standin, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> Reply {
     let mut http = Http::connect(server.api_port());
     http.send(method, target, headers, body.as_bytes());
     http.receive().unwrap()
@@ -100,25 +81,13 @@ pub fn request(
 
 pub fn websocket_token(server: &Standin, token: &str) -> String {
     let agent = format!("Agent {token}");
-    let reply = request(
-        server,
-        "POST",
-        "/_api/v3/agent_websocket_token",
-        &[("Authorization", &agent)],
-        "",
-    );
+    let reply = request(server, "POST", "/_api/v3/agent_websocket_token", &[("Authorization", &agent)], "");
     reply.json()["token"].as_str().unwrap().to_owned()
 }
 
 pub fn bulk_create(server: &Standin, workspace: &str, token: &str, body: &str) -> Reply {
-    let (target, agent) = (
-        format!("/_api/v3/ws/{workspace}/bulk_create"),
-        format!("Agent {token}"),
-    );
-    let headers = [
-        ("Authorization", agent.as_str()),
-        ("Content-Type", "application/json"),
-    ];
+    let (target, agent) = (format!("/_api/v3/ws/{workspace}/bulk_create"), format!("Agent {token}"));
+    let headers = [("Authorization", agent.as_str()), ("Content-Type", "application/json")];
     request(server, "POST", &target, &headers, body)
 }
 
@@ -140,8 +109,7 @@ impl Ws {
         let port = server.websocket_port();
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        let (socket, _) =
-            tungstenite::client(format!("ws://127.0.0.1:{port}{path}"), stream).unwrap();
+        let (socket, _) = tungstenite::client(format!("ws://127.0.0.1:{port}{path}"), stream).unwrap();
         Ws { socket }
     }
 
@@ -182,10 +150,7 @@ impl Ws {
     /// Nothing comes for a while, and the connection stays.
     #[track_caller]
     pub fn expect_silence(&mut self) {
-        self.socket
-            .get_ref()
-            .set_read_timeout(Some(A_WHILE))
-            .unwrap();
+        self.socket.get_ref().set_read_timeout(Some(A_WHILE)).unwrap();
         match self.read() {
             Err(Error::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => {}
             other => panic!("not silence but {other:?}"),
@@ -195,12 +160,7 @@ impl Ws {
 
     pub fn say_close(&mut self, code: u16, reason: &str) {
         let reason = reason.to_owned().into();
-        self.socket
-            .close(Some(CloseFrame {
-                code: code.into(),
-                reason,
-            }))
-            .unwrap();
+        self.socket.close(Some(CloseFrame { code: code.into(), reason })).unwrap();
     }
 
     /// Reads to the end; texts on the way are passed over.
@@ -209,8 +169,7 @@ impl Ws {
         loop {
             match self.read() {
                 Ok(Message::Close(close)) => {
-                    let close =
-                        close.map(|frame| (frame.code.into(), frame.reason.as_str().to_owned()));
+                    let close = close.map(|frame| (frame.code.into(), frame.reason.as_str().to_owned()));
                     let _ = self.socket.flush();
                     return End::Close(close);
                 }

@@ -9,11 +9,7 @@ use crate::client::{End, Http, Ws, websocket_token};
 use crate::support::{Generation, SOON, Standin};
 
 fn server() -> Standin {
-    Standin::builder()
-        .generation(Generation::Raw)
-        .workspace("ws1")
-        .workspace("ws2")
-        .start()
+    Standin::builder().generation(Generation::Raw).workspace("ws1").workspace("ws2").start()
 }
 
 fn join_message(token: &str) -> Value {
@@ -36,34 +32,16 @@ fn the_port_says_what_it_is_and_takes_any_path() {
     let mut http = Http::connect(server.websocket_port());
     http.send("GET", "/", &[], b"");
     let reply = http.receive().unwrap();
-    assert_eq!(
-        (reply.status, reply.body.as_str()),
-        (200, "This is a websocket port.")
-    );
+    assert_eq!((reply.status, reply.body.as_str()), (200, "This is a websocket port."));
     let mut http = Http::connect(server.websocket_port());
-    let headers = [
-        ("Upgrade", "websocket"),
-        ("Sec-WebSocket-Key", "eEG+6qruYpxsoH5kNKEVMA=="),
-    ];
+    let headers = [("Upgrade", "websocket"), ("Sec-WebSocket-Key", "eEG+6qruYpxsoH5kNKEVMA==")];
     http.send("GET", "/websockets", &headers, b"");
     let reply = http.receive().unwrap();
-    assert!(
-        reply.head.contains("Upgrade: WebSocket\r\n"),
-        "in mixed case"
-    );
-    assert!(
-        reply
-            .head
-            .contains("Sec-WebSocket-Accept: VRdCxaErTcGii5/DtXsOciL+k2I=\r\n")
-    );
+    assert!(reply.head.contains("Upgrade: WebSocket\r\n"), "in mixed case");
+    assert!(reply.head.contains("Sec-WebSocket-Accept: VRdCxaErTcGii5/DtXsOciL+k2I=\r\n"));
     Ws::connect(&server, "/foo").expect_silence();
     let mut http = Http::connect(server.api_port());
-    http.send(
-        "GET",
-        "/socket.io/?EIO=4&transport=websocket",
-        &headers,
-        b"",
-    );
+    http.send("GET", "/socket.io/?EIO=4&transport=websocket", &headers, b"");
     assert_eq!(http.receive().unwrap().status, 404);
 }
 
@@ -86,19 +64,13 @@ fn a_session_as_recorded() {
         let status = server.wait_status(ids[0], |status| status.message == what, SOON);
         (status.running, status.successful)
     };
-    let status = json!({"action": "RUN_STATUS", "execution_ids": ids, "executor_name": "ok", "running": true, "message": "a"});
+    let status =
+        json!({"action": "RUN_STATUS", "execution_ids": ids, "executor_name": "ok", "running": true, "message": "a"});
     assert_eq!(say(status, "a"), (Some(true), None));
     let status = json!({"action": "RUN_STATUS", "execution_ids": ids, "executor_name": "ok", "successful": true, "message": "b"});
-    assert_eq!(
-        say(status, "b"),
-        (None, Some(true)),
-        "an absent key becomes NULL"
-    );
+    assert_eq!(say(status, "b"), (None, Some(true)), "an absent key becomes NULL");
     assert!(server.status(ids[1]).unwrap().is_over());
-    ws.send(
-        &json!({"action": "LEAVE_AGENT", "token": "whatever", "reason": "SIGTERM received"})
-            .to_string(),
-    );
+    ws.send(&json!({"action": "LEAVE_AGENT", "token": "whatever", "reason": "SIGTERM received"}).to_string());
     server.wait_offline(SOON);
     ws.say_close(1000, "SIGTERM received");
     assert_eq!(ws.end(), End::Close(Some((1000, String::new()))));
@@ -118,18 +90,9 @@ fn refused_joins_are_closed_with_a_reason() {
     let token = websocket_token(&server, &agent);
     server.refuse_joins(1);
     assert_eq!(end(join_message(&token)), closed("Invalid agent token!"));
-    assert_eq!(
-        end(json!({"action": "JOIN_AGENT", "token": token})),
-        closed("Invalid JOIN_AGENT message")
-    );
-    assert_eq!(
-        end(json!({"action": "JOIN_AGENT", "executors": []})),
-        closed("Invalid JOIN_AGENT message")
-    );
-    assert_eq!(
-        end(json!({"action": "JOIN_AGENT", "token": token, "executors": null})),
-        End::Eof
-    );
+    assert_eq!(end(json!({"action": "JOIN_AGENT", "token": token})), closed("Invalid JOIN_AGENT message"));
+    assert_eq!(end(json!({"action": "JOIN_AGENT", "executors": []})), closed("Invalid JOIN_AGENT message"));
+    assert_eq!(end(json!({"action": "JOIN_AGENT", "token": token, "executors": null})), End::Eof);
     server.expire_tokens();
     assert_eq!(end(join_message(&token)), closed("Invalid agent token!"));
 }
@@ -174,17 +137,15 @@ fn harmless_messages_are_ignored() {
     let before = server.status(id);
     ws.send("{\"action\":\"SING\"}");
     ws.send(&json!({"action": "RUN_STATUS", "execution_ids": [id], "running": true}).to_string());
-    ws.send(&json!({"action": "RUN_STATUS", "execution_ids": [99], "executor_name": "ok", "running": true}).to_string());
+    ws.send(
+        &json!({"action": "RUN_STATUS", "execution_ids": [99], "executor_name": "ok", "running": true}).to_string(),
+    );
     ws.send_message(Message::binary(b"{}".to_vec()));
     ws.expect_silence();
     assert_eq!(server.status(id), before);
     // Fragmented text is put together.
     let frame = |text: &str, opcode: Data, last: bool| {
-        Message::Frame(Frame::message(
-            text.as_bytes().to_vec(),
-            OpCode::Data(opcode),
-            last,
-        ))
+        Message::Frame(Frame::message(text.as_bytes().to_vec(), OpCode::Data(opcode), last))
     };
     ws.send_message(frame("{\"action\":", Data::Text, false));
     ws.send_message(frame("\"LEAVE_AGENT\"}", Data::Continue, true));
@@ -200,16 +161,14 @@ fn the_old_connection_of_an_agent_is_no_longer_its_own() {
     let ids = server.run("ok", json!({}), &["ws1"]);
     assert!(new.text().contains("RUN"));
     old.expect_silence();
-    new.send(&json!({"action": "RUN_STATUS", "execution_ids": ids, "executor_name": "ok", "running": true}).to_string());
+    new.send(
+        &json!({"action": "RUN_STATUS", "execution_ids": ids, "executor_name": "ok", "running": true}).to_string(),
+    );
     server.wait_status(ids[0], |status| status.running == Some(true), SOON);
     old.send("{\"action\":\"LEAVE_AGENT\"}");
     assert_eq!(old.end(), End::Eof);
     assert!(server.is_online());
     drop(new);
     server.wait_offline(SOON);
-    assert_eq!(
-        server.status(ids[0]).unwrap().running,
-        Some(true),
-        "these servers leave runs as they were"
-    );
+    assert_eq!(server.status(ids[0]).unwrap().running, Some(true), "these servers leave runs as they were");
 }

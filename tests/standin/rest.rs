@@ -15,20 +15,11 @@ fn server(generation: Generation) -> Standin {
 
 #[test]
 fn info_answers_by_generation() {
-    let new = request(
-        &server(Generation::SocketIo),
-        "GET",
-        "/_api/v3/info",
-        &[],
-        "",
-    );
+    let new = request(&server(Generation::SocketIo), "GET", "/_api/v3/info", &[], "");
     assert_eq!(new.status, 401);
     assert!(new.head.contains("Content-Type: text/html"));
     let old = request(&server(Generation::Raw), "GET", "/_api/v3/info", &[], "");
-    assert_eq!(
-        (old.status, old.body.as_str()),
-        (200, r#"{"Faraday Server":"Running","Version":"4.6.2"}"#)
-    );
+    assert_eq!((old.status, old.body.as_str()), (200, r#"{"Faraday Server":"Running","Version":"4.6.2"}"#));
     assert!(old.head.starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
@@ -45,10 +36,7 @@ fn registration_gives_a_token_and_names_what_is_wrong() {
         assert_eq!((&first["id"], &first["name"]), (&json!(1), &json!("a")));
         let token = first["token"].as_str().unwrap();
         assert!(token.len() == 64 && token.bytes().all(|b| b.is_ascii_alphanumeric()));
-        assert_eq!(
-            first.get("description").is_some(),
-            generation == Generation::SocketIo
-        );
+        assert_eq!(first.get("description").is_some(), generation == Generation::SocketIo);
         let second = register(r#"{"token":"123456","name":"a"}"#).json();
         assert_eq!(second["id"], 2);
         assert_ne!(second["token"], first["token"]);
@@ -59,15 +47,9 @@ fn registration_gives_a_token_and_names_what_is_wrong() {
         assert!(wrong.head.contains("Content-Type: text/html"));
         let nameless = register(r#"{"token":"123456"}"#);
         assert_eq!(nameless.status, 400);
-        assert_eq!(
-            nameless.body,
-            r#"{"messages":{"json":{"name":["Missing data for required field."]}}}"#
-        );
+        assert_eq!(nameless.body, r#"{"messages":{"json":{"name":["Missing data for required field."]}}}"#);
         let number = register(r#"{"token":123456,"name":"a"}"#);
-        assert_eq!(
-            number.body,
-            r#"{"messages":{"json":{"token":["Not a valid string."]}}}"#
-        );
+        assert_eq!(number.body, r#"{"messages":{"json":{"token":["Not a valid string."]}}}"#);
         assert_eq!(register("not json").status, 400);
     }
 }
@@ -78,34 +60,21 @@ fn websocket_tokens_are_for_agents_only() {
     let agent = server.add_agent();
     let ask = |method: &str, target: &str, authorization: &str| {
         let headers = [("authorization", authorization)];
-        let headers = if authorization.is_empty() {
-            &[][..]
-        } else {
-            &headers[..]
-        };
+        let headers = if authorization.is_empty() { &[][..] } else { &headers[..] };
         request(&server, method, target, headers, "")
     };
     let path = "/_api/v3/agent_websocket_token";
     for good in [format!("Agent {agent}"), format!("agent {agent}  ")] {
         let reply = ask("POST", path, &good);
         assert_eq!(reply.status, 200);
-        assert_eq!(
-            reply.json()["token"].as_str().unwrap().split('.').count(),
-            3
-        );
+        assert_eq!(reply.json()["token"].as_str().unwrap().split('.').count(), 3);
     }
     let good = format!("Agent {agent}");
     let cases = [
         ("POST", path, "", 401, "text/html"),
         ("POST", path, agent.as_str(), 401, "text/html"),
         ("GET", path, good.as_str(), 401, "text/html"),
-        (
-            "POST",
-            "/_api/v3/agent_websocket_token/",
-            good.as_str(),
-            401,
-            "text/html",
-        ),
+        ("POST", "/_api/v3/agent_websocket_token/", good.as_str(), 401, "text/html"),
         ("GET", "/_api/v3/agents", good.as_str(), 401, "text/html"),
         ("POST", path, "Token abc", 500, "application/json"),
         ("POST", path, "Agent unknown", 403, "application/json"),
@@ -129,24 +98,13 @@ fn a_connection_serves_many_requests_and_chunks() {
     http.send("GET", "/_api/v3/info", &[], b"");
     assert_eq!(http.receive().unwrap().status, 401);
     http.write(b"POST /_api/v3/agents HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
-    http.write(
-        b"6\r\n{\"name\r\n1a;x=y\r\n\":\"a\",\"token\": \"123456\" }\r\n0\r\nTrailer: x\r\n\r\n",
-    );
+    http.write(b"6\r\n{\"name\r\n1a;x=y\r\n\":\"a\",\"token\": \"123456\" }\r\n0\r\nTrailer: x\r\n\r\n");
     assert_eq!(http.receive().unwrap().status, 201);
-    http.send(
-        "POST",
-        "/_api/v3/agents",
-        &[("Expect", "100-continue"), ("Connection", "close")],
-        b"{}",
-    );
+    http.send("POST", "/_api/v3/agents", &[("Expect", "100-continue"), ("Connection", "close")], b"{}");
     assert_eq!(http.receive().unwrap().status, 100);
     assert_eq!(http.receive().unwrap().status, 400);
     assert_eq!(http.receive_all().unwrap(), b"");
-    let statuses: Vec<_> = server
-        .requests()
-        .into_iter()
-        .map(|(_, _, status)| status)
-        .collect();
+    let statuses: Vec<_> = server.requests().into_iter().map(|(_, _, status)| status).collect();
     assert_eq!(statuses, [Some(401), Some(201), Some(400)]);
 }
 
@@ -172,12 +130,7 @@ fn the_base_route_stands_before_every_path() {
 #[test]
 fn two_stand_ins_do_not_know_each_other() {
     let (a, b) = (server(Generation::Raw), server(Generation::Raw));
-    let ports = [
-        a.api_port(),
-        a.websocket_port(),
-        b.api_port(),
-        b.websocket_port(),
-    ];
+    let ports = [a.api_port(), a.websocket_port(), b.api_port(), b.websocket_port()];
     let different: std::collections::BTreeSet<u16> = ports.into_iter().collect();
     assert_eq!(different.len(), 4);
     a.workspace("ws1");

@@ -8,11 +8,7 @@ use crate::support::Generation;
 
 /// Pointer, value and the rest of each line; `-` removes the key, `*N` is a text of N characters.
 fn table(text: &str) -> Vec<(String, Value, String)> {
-    let short = [
-        ("HOST", "/hosts/0"),
-        ("SERVICE", "/hosts/0/services/0"),
-        ("VULN", "/hosts/0/vulnerabilities/0"),
-    ];
+    let short = [("HOST", "/hosts/0"), ("SERVICE", "/hosts/0/services/0"), ("VULN", "/hosts/0/vulnerabilities/0")];
     let line = |line: &str| {
         let mut columns = line.splitn(3, '|').map(|column| column.trim().to_owned());
         let (pointer, value) = (columns.next().unwrap(), columns.next().unwrap());
@@ -21,16 +17,10 @@ fn table(text: &str) -> Vec<(String, Value, String)> {
             None if value == "-" => json!("REMOVED"),
             None => serde_json::from_str(&value).unwrap_or_else(|e| panic!("{e} in {value}")),
         };
-        let pointer = short
-            .iter()
-            .fold(pointer, |pointer, (from, to)| pointer.replace(from, to));
+        let pointer = short.iter().fold(pointer, |pointer, (from, to)| pointer.replace(from, to));
         (pointer, value, columns.next().unwrap_or_default())
     };
-    text.lines()
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-        .map(line)
-        .collect()
+    text.lines().map(str::trim).filter(|text| !text.is_empty()).map(line).collect()
 }
 
 const REFUSED: &str = r#"
@@ -74,14 +64,8 @@ fn schema_errors_name_the_place() {
         let reply = bulk_create(&server, "ws1", &agent, &body);
         assert_eq!(reply.status, 400, "{pointer} {value}: {}", reply.body);
         let (path, text) = said.split_once(": ").unwrap();
-        let wanted = path
-            .rsplit('.')
-            .fold(json!([text]), |inner, key| json!({key: inner}));
-        assert_eq!(
-            reply.json(),
-            json!({"messages": {"json": wanted}}),
-            "{pointer} {value}"
-        );
+        let wanted = path.rsplit('.').fold(json!([text]), |inner, key| json!({key: inner}));
+        assert_eq!(reply.json(), json!({"messages": {"json": wanted}}), "{pointer} {value}");
     }
     assert!(server.hosts("ws1").is_empty());
 }
@@ -126,10 +110,7 @@ fn what_the_server_takes() {
     assert_eq!(server.losses(), Vec::<String>::new());
     let crashing = with("/hosts/0/vulnerabilities/0/custom_fields", json!("x"));
     let crash = bulk_create(&server, "ws1", &agent, &crashing.to_string());
-    assert_eq!(
-        crash.body,
-        r#"{"message":"Internal Server Error","success":false}"#
-    );
+    assert_eq!(crash.body, r#"{"message":"Internal Server Error","success":false}"#);
     assert_eq!(crash.status, 500);
 }
 
@@ -147,8 +128,7 @@ const LOST: &str = r#"
 
 #[test]
 fn what_is_taken_and_lost_is_noted() {
-    let vulnerability =
-        |name: &str| json!({"name": name, "type": "Vulnerability", "severity": "low"});
+    let vulnerability = |name: &str| json!({"name": name, "type": "Vulnerability", "severity": "low"});
     let (same, mut eased) = (vulnerability("v"), vulnerability("w"));
     eased["easeofresolution"] = Value::Null;
     let twice = "hosts.0.vulnerabilities.1: the same vulnerability twice";
@@ -169,12 +149,7 @@ fn what_is_taken_and_lost_is_noted() {
 fn an_unknown_key_at_the_top_loses_everything_on_newer_servers() {
     for (generation, taken) in [(Generation::SocketIo, 0), (Generation::Raw, 1)] {
         let (server, agent, _) = server(generation);
-        let reply = bulk_create(
-            &server,
-            "ws1",
-            &agent,
-            &with("/extra", json!(1)).to_string(),
-        );
+        let reply = bulk_create(&server, "ws1", &agent, &with("/extra", json!(1)).to_string());
         assert_eq!(reply.status, 201);
         assert_eq!(server.hosts("ws1").len(), taken);
         assert_eq!(server.losses().len(), 1 - taken);

@@ -64,10 +64,7 @@ impl AgentBuilder {
 
     /// An executor that runs `cmd`; `params` as in dispatcher.yaml: name → mandatory, type, base.
     pub fn executor(self, name: &str, cmd: &str, params: Value) -> AgentBuilder {
-        self.executor_entry(
-            name,
-            json!({"cmd": cmd, "max_size": 65536, "varenvs": {}, "params": params}),
-        )
+        self.executor_entry(name, json!({"cmd": cmd, "max_size": 65536, "varenvs": {}, "params": params}))
     }
 
     /// An executor with its whole entry in dispatcher.yaml.
@@ -78,9 +75,7 @@ impl AgentBuilder {
 
     /// Sets a key of dispatcher.yaml by its path: `agent.stop_grace_s`.
     pub fn option(mut self, path: &str, value: impl Into<Value>) -> AgentBuilder {
-        let place = path
-            .split('.')
-            .fold(&mut self.config, |place, key| &mut place[key]);
+        let place = path.split('.').fold(&mut self.config, |place, key| &mut place[key]);
         *place = value.into();
         self
     }
@@ -133,31 +128,15 @@ impl AgentBuilder {
 
     #[track_caller]
     pub fn start(self) -> AgentProcess {
-        let text = self
-            .config_text
-            .unwrap_or_else(|| format!("{:#}\n", self.config));
-        fs::write(self.dir.join("dispatcher.yaml"), text)
-            .expect("writing to a directory of our own");
+        let text = self.config_text.unwrap_or_else(|| format!("{:#}\n", self.config));
+        fs::write(self.dir.join("dispatcher.yaml"), text).expect("writing to a directory of our own");
         let log = Arc::new(AgentLog::new(&self.dir.join("agent.log")));
         self.shared.change(|state| state.logs.push(log.clone()));
-        let binary = self
-            .binary
-            .expect("examples and libraries have to name the agent's binary");
+        let binary = self.binary.expect("examples and libraries have to name the agent's binary");
         let config = self.dir.join("dispatcher.yaml").display().to_string();
-        let fixed = [
-            "--config".to_owned(),
-            config,
-            "--log-level".to_owned(),
-            self.log_level,
-        ];
+        let fixed = ["--config".to_owned(), config, "--log-level".to_owned(), self.log_level];
         let args = fixed.into_iter().chain(self.args).collect();
-        let launch = Launch {
-            binary,
-            args,
-            environment: self.environment,
-            dir: self.dir,
-            log,
-        };
+        let launch = Launch { binary, args, environment: self.environment, dir: self.dir, log };
         AgentProcess::start(launch, self.shared)
     }
 }

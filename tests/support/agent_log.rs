@@ -21,14 +21,7 @@ struct Lines {
 impl AgentLog {
     pub fn new(path: &Path) -> AgentLog {
         let file = File::create(path).unwrap_or_else(|e| panic!("making {}: {e}", path.display()));
-        AgentLog {
-            lines: Mutex::new(Lines {
-                all: Vec::new(),
-                file,
-                open: 0,
-            }),
-            changed: Condvar::new(),
-        }
+        AgentLog { lines: Mutex::new(Lines { all: Vec::new(), file, open: 0 }), changed: Condvar::new() }
     }
 
     /// Takes all lines of `stream`, on a thread of its own, until it ends.
@@ -38,10 +31,7 @@ impl AgentLog {
         std::thread::spawn(move || {
             let mut reader = BufReader::new(stream);
             let mut line = Vec::new();
-            while reader
-                .read_until(b'\n', &mut line)
-                .is_ok_and(|read| read > 0)
-            {
+            while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
                 log.add(String::from_utf8_lossy(&line).trim_end().to_owned());
                 line.clear();
             }
@@ -91,11 +81,7 @@ impl AgentLog {
         self.wait_until(within, |lines| (lines.open == 0).then_some(()));
     }
 
-    fn wait_until<T>(
-        &self,
-        within: Duration,
-        mut probe: impl FnMut(&Lines) -> Option<T>,
-    ) -> Option<T> {
+    fn wait_until<T>(&self, within: Duration, mut probe: impl FnMut(&Lines) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + within;
         let mut lines = self.lock();
         loop {
@@ -103,11 +89,7 @@ impl AgentLog {
                 return Some(found);
             }
             let left = deadline.checked_duration_since(Instant::now())?;
-            lines = self
-                .changed
-                .wait_timeout(lines, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            lines = self.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

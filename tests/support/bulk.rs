@@ -17,11 +17,7 @@ pub fn bulk_create(shared: &Shared, workspace: &str, request: &mut Request) -> A
         return answer;
     }
     if let Some(consume) = &shared.options.on_body {
-        consume(&Incoming {
-            at: request.at,
-            workspace,
-            body: &request.body,
-        });
+        consume(&Incoming { at: request.at, workspace, body: &request.body });
         return shared.change(created);
     }
     let parsed = parse(request);
@@ -49,35 +45,20 @@ pub fn bulk_create(shared: &Shared, workspace: &str, request: &mut Request) -> A
 }
 
 fn created(state: &mut State) -> Answer {
-    Answer::json(
-        201,
-        &json!({"command_id": state.next_id("command"), "message": "Created"}),
-    )
+    Answer::json(201, &json!({"command_id": state.next_id("command"), "message": "Created"}))
 }
 
 fn may_write(state: &State, workspace: &str, request: &Request) -> Result<(), Answer> {
     rest::agent_by_header(state, request)?;
-    let hidden = || {
-        Answer::page(
-            401,
-            "You could not verify that you are authorized to access the URL requested.",
-        )
-    };
+    let hidden = || Answer::page(401, "You could not verify that you are authorized to access the URL requested.");
     match (state.workspaces.get(workspace), state.generation) {
         (Some(Workspace::Active), _) => Ok(()),
-        (Some(Workspace::ReadOnly), _) => Err(Answer::message(
-            403,
-            "Altering a readonly workspace is not allowed",
-        )),
+        (Some(Workspace::ReadOnly), _) => Err(Answer::message(403, "Altering a readonly workspace is not allowed")),
         (_, Generation::SocketIo) => Err(hidden()),
-        (Some(Workspace::Inactive), Generation::Raw) => Err(Answer::message(
-            403,
-            &format!("Disabled workspace: {workspace}"),
-        )),
-        (None, Generation::Raw) => Err(Answer::page(
-            404,
-            &format!("No such workspace: {workspace}"),
-        )),
+        (Some(Workspace::Inactive), Generation::Raw) => {
+            Err(Answer::message(403, &format!("Disabled workspace: {workspace}")))
+        }
+        (None, Generation::Raw) => Err(Answer::page(404, &format!("No such workspace: {workspace}"))),
     }
 }
 
@@ -104,9 +85,7 @@ fn check_execution(state: &State, workspace: &str, body: &Value) -> Result<(), A
     };
     match state.executions.get(&id) {
         None => refuse("Can not find an agent execution with that id"),
-        Some(run) if run.workspace != workspace => {
-            refuse("Trying to write to the incorrect workspace")
-        }
+        Some(run) if run.workspace != workspace => refuse("Trying to write to the incorrect workspace"),
         Some(_) => Ok(()),
     }
 }

@@ -44,8 +44,7 @@ pub fn spawn(stream: TcpStream, role: Role, shared: Arc<Shared>) {
     let Some(id) = id else { return };
     std::thread::spawn(move || {
         // What ends a connection is the client's doing or a fault's; nobody here can do better than close it.
-        let _ = Wire::new(stream, shared.options.tls.as_ref())
-            .and_then(|wire| serve(&shared, role, id, wire));
+        let _ = Wire::new(stream, shared.options.tls.as_ref()).and_then(|wire| serve(&shared, role, id, wire));
         shared.change(|state| state.connections.remove(&id));
     });
 }
@@ -92,10 +91,7 @@ fn serve(shared: &Arc<Shared>, role: Role, id: u64, wire: Wire) -> io::Result<()
 /// The next request's head; what is not HTTP is told so.
 fn read_head(reader: &mut Reader) -> io::Result<Option<Request>> {
     let head = http::read_head(reader);
-    if head
-        .as_ref()
-        .is_err_and(|e| e.kind() == io::ErrorKind::Other)
-    {
+    if head.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::Other) {
         Answer::page(400, "Bad request").write_to(reader.get_mut())?;
     }
     head
@@ -103,11 +99,7 @@ fn read_head(reader: &mut Reader) -> io::Result<Option<Request>> {
 
 /// Hangs up if a fault says so, after as much of the body as it allows.
 fn strike_head(shared: &Shared, reader: &mut Reader, request: &Request) -> io::Result<Option<Cut>> {
-    let struck = shared.change(|state| {
-        state
-            .faults
-            .strike_head(request, &shared.options.base_route)
-    });
+    let struck = shared.change(|state| state.faults.strike_head(request, &shared.options.base_route));
     let Some(Deed::HangUp { after_bytes, cut }) = struck else {
         return Ok(None);
     };
@@ -116,13 +108,8 @@ fn strike_head(shared: &Shared, reader: &mut Reader, request: &Request) -> io::R
 }
 
 fn read_body(reader: &mut Reader, request: &mut Request, room: Vec<u8>) -> io::Result<()> {
-    if request
-        .header("expect")
-        .is_some_and(|value| value.eq_ignore_ascii_case("100-continue"))
-    {
-        reader
-            .get_mut()
-            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+    if request.header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
+        reader.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         reader.get_mut().flush()?;
     }
     http::read_body(reader, request, room)

@@ -16,8 +16,7 @@ impl Standin {
     }
 
     pub fn set_workspace(&self, name: &str, to: Workspace) {
-        self.shared
-            .change(|state| state.workspaces.insert(name.to_owned(), to));
+        self.shared.change(|state| state.workspaces.insert(name.to_owned(), to));
     }
 
     pub fn delete_workspace(&self, name: &str) {
@@ -31,8 +30,7 @@ impl Standin {
 
     /// From now on other digits are needed.
     pub fn set_registration_token(&self, token: &str) {
-        self.shared
-            .change(|state| state.registration_token = token.to_owned());
+        self.shared.change(|state| state.registration_token = token.to_owned());
     }
 
     /// Registers an agent as if it had happened earlier; gives its token of 64 characters.
@@ -45,8 +43,7 @@ impl Standin {
 
     /// Deletes an agent. It is not told, and its next websocket token is refused.
     pub fn delete_agent(&self, token: &str) {
-        self.shared
-            .change(|state| state.agents.retain(|_, agent| agent.token != token));
+        self.shared.change(|state| state.agents.retain(|_, agent| agent.token != token));
     }
 
     /// Switches an agent off (it may still post) or on.
@@ -65,35 +62,18 @@ impl Standin {
     }
 
     #[track_caller]
-    pub fn run_with(
-        &self,
-        executor: &str,
-        args: Value,
-        workspaces: &[&str],
-        plugin_args: Value,
-    ) -> Vec<i64> {
+    pub fn run_with(&self, executor: &str, args: Value, workspaces: &[&str], plugin_args: Value) -> Vec<i64> {
         let sent = self.shared.change(|state| {
             let (agent, link) = joined(state)?;
-            let (ids, message) =
-                state.prepare_run(agent, executor, &args, workspaces, &plugin_args);
+            let (ids, message) = state.prepare_run(agent, executor, &args, workspaces, &plugin_args);
             send_message(state, link, &message);
             Some(ids)
         });
-        sent.unwrap_or_else(|| {
-            panic!(
-                "RUN {executor}: no agent is online\n{}",
-                self.shared.report()
-            )
-        })
+        sent.unwrap_or_else(|| panic!("RUN {executor}: no agent is online\n{}", self.shared.report()))
     }
 
     /// Makes executions as a RUN does without sending it: for messages that a test writes itself.
-    pub fn prepare_run(
-        &self,
-        executor: &str,
-        args: Value,
-        workspaces: &[&str],
-    ) -> (Vec<i64>, Value) {
+    pub fn prepare_run(&self, executor: &str, args: Value, workspaces: &[&str]) -> (Vec<i64>, Value) {
         self.shared.change(|state| {
             let agent = joined(state).map_or(1, |(agent, _)| agent);
             let plugin_args = state.plugin_args();
@@ -201,10 +181,7 @@ impl Standin {
     /// Orders every link that is open now; gives their ids.
     fn order_links(&self, order: impl Fn() -> Order) -> Vec<u64> {
         self.shared.change(|state| {
-            state
-                .links
-                .values()
-                .for_each(|handle| handle.order(order()));
+            state.links.values().for_each(|handle| handle.order(order()));
             state.links.keys().copied().collect()
         })
     }
@@ -218,10 +195,7 @@ impl Standin {
 
 /// The agent that joined last of those that are online, with its link.
 fn joined(state: &State) -> Option<(i64, u64)> {
-    let online = state
-        .agents
-        .iter()
-        .filter_map(|(id, agent)| Some((*id, agent.link?)));
+    let online = state.agents.iter().filter_map(|(id, agent)| Some((*id, agent.link?)));
     online.max_by_key(|(_, link)| *link)
 }
 

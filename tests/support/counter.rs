@@ -51,9 +51,7 @@ impl Seen {
     }
 
     fn contains(&self, id: u64) -> bool {
-        self.0
-            .get((id / 64) as usize)
-            .is_some_and(|word| word & (1 << (id % 64)) != 0)
+        self.0.get((id / 64) as usize).is_some_and(|word| word & (1 << (id % 64)) != 0)
     }
 
     fn count(&self) -> u64 {
@@ -75,10 +73,7 @@ impl Counts {
 
 impl Default for Counter {
     fn default() -> Counter {
-        Counter {
-            finder: Finder::new(b"\"ip\":"),
-            counts: Mutex::default(),
-        }
+        Counter { finder: Finder::new(b"\"ip\":"), counts: Mutex::default() }
     }
 }
 
@@ -95,40 +90,26 @@ impl Counter {
         counts.bodies += 1;
         counts.bytes += body.len() as u64;
         counts.hosts += hosts;
-        let repeats = ids
-            .into_iter()
-            .filter(|id| !counts.seen.insert(*id))
-            .count();
+        let repeats = ids.into_iter().filter(|id| !counts.seen.insert(*id)).count();
         counts.repeats += repeats as u64;
         counts.first.get_or_insert(at);
         counts.last = Some(at);
     }
 
     pub fn counts(&self) -> Counts {
-        self.counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn hosts(&self) -> u64 {
-        self.counts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .hosts
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).hosts
     }
 }
 
 /// The number in quotes at the start of `bytes`.
 fn id_at(bytes: &[u8]) -> Option<u64> {
-    let bytes = bytes
-        .strip_prefix(b" ")
-        .unwrap_or(bytes)
-        .strip_prefix(b"\"")?;
+    let bytes = bytes.strip_prefix(b" ").unwrap_or(bytes).strip_prefix(b"\"")?;
     let digits = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
     let whole = (1..=9).contains(&digits) && bytes.get(digits) == Some(&b'"');
-    let id = bytes[..digits]
-        .iter()
-        .fold(0, |id, b| id * 10 + u64::from(b - b'0'));
+    let id = bytes[..digits].iter().fold(0, |id, b| id * 10 + u64::from(b - b'0'));
     (whole && id <= Seen::ID_MAX).then_some(id)
 }

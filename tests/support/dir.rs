@@ -15,8 +15,7 @@ impl TempDir {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         loop {
             let n = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path =
-                std::env::temp_dir().join(format!("faraday-standin-{}-{n}", std::process::id()));
+            let path = std::env::temp_dir().join(format!("faraday-standin-{}-{n}", std::process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => return TempDir { path },
                 // Left by a test process that was killed and had the same id.
@@ -52,11 +51,7 @@ impl TempDir {
         let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
         let mut shell = Command::new("/bin/sh");
         let done = shell.args(["-c", write, "sh", text]).arg(&path).status();
-        assert!(
-            done.is_ok_and(|status| status.success()),
-            "writing {}",
-            path.display()
-        );
+        assert!(done.is_ok_and(|status| status.success()), "writing {}", path.display());
         path
     }
 }

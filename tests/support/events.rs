@@ -68,18 +68,8 @@ impl fmt::Display for What {
         match self {
             What::Listening(true) => write!(f, "ports open"),
             What::Listening(false) => write!(f, "ports closed"),
-            What::Request {
-                method,
-                target,
-                status: Some(status),
-                ..
-            } => write!(f, "{method} {target} -> {status}"),
-            What::Request {
-                method,
-                target,
-                status: None,
-                ..
-            } => write!(f, "{method} {target} -> no answer"),
+            What::Request { method, target, status: Some(status), .. } => write!(f, "{method} {target} -> {status}"),
+            What::Request { method, target, status: None, .. } => write!(f, "{method} {target} -> no answer"),
             What::Opened { link } => write!(f, "link {link} opened"),
             What::Received { link, text } => write!(f, "link {link} <- {}", cut(text)),
             What::Sent { link, text } => write!(f, "link {link} -> {}", cut(text)),

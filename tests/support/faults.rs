@@ -28,9 +28,7 @@ impl Endpoint {
             "/_api/v3/info" => Endpoint::Info,
             "/_api/v3/agents" => Endpoint::Register,
             "/_api/v3/agent_websocket_token" => Endpoint::WebsocketToken,
-            path if path.starts_with("/_api/v3/ws/") && path.ends_with("/bulk_create") => {
-                Endpoint::BulkCreate
-            }
+            path if path.starts_with("/_api/v3/ws/") && path.ends_with("/bulk_create") => Endpoint::BulkCreate,
             _ => Endpoint::Other,
         }
     }
@@ -67,29 +65,15 @@ pub struct Fault {
 
 impl Fault {
     fn new(deed: Deed) -> Fault {
-        Fault {
-            deed,
-            endpoint: None,
-            workspace: None,
-            predicate: None,
-            skip: 0,
-            times: usize::MAX,
-            hits: 0,
-        }
+        Fault { deed, endpoint: None, workspace: None, predicate: None, skip: 0, times: usize::MAX, hits: 0 }
     }
 
     /// Answers with this status and the body that Faraday or the proxy before it usually sends with it.
     pub fn answer(status: u16) -> Fault {
         let answer = match status {
             200 => Answer::json(200, &serde_json::json!({})),
-            403 => Answer::message(
-                403,
-                "You don't have the permission to access the requested resource.",
-            ),
-            500 => Answer::json(
-                500,
-                &serde_json::json!({"message": "Internal Server Error", "success": false}),
-            ),
+            403 => Answer::message(403, "You don't have the permission to access the requested resource."),
+            500 => Answer::json(500, &serde_json::json!({"message": "Internal Server Error", "success": false})),
             _ => Answer::page(status, "by a fault of the stand-in"),
         };
         Fault::new(Deed::Answer(answer))
@@ -100,17 +84,11 @@ impl Fault {
     }
 
     pub fn hang_up() -> Fault {
-        Fault::new(Deed::HangUp {
-            after_bytes: 0,
-            cut: Cut::Fin,
-        })
+        Fault::new(Deed::HangUp { after_bytes: 0, cut: Cut::Fin })
     }
 
     pub fn hang_up_after(after_bytes: u64) -> Fault {
-        Fault::new(Deed::HangUp {
-            after_bytes,
-            cut: Cut::Fin,
-        })
+        Fault::new(Deed::HangUp { after_bytes, cut: Cut::Fin })
     }
 
     pub fn hang() -> Fault {
@@ -228,12 +206,7 @@ impl Faults {
         self.strike(request, base, |deed| !matches!(deed, Deed::HangUp { .. }))
     }
 
-    fn strike(
-        &mut self,
-        request: &Request,
-        base: &str,
-        kind: impl Fn(&Deed) -> bool,
-    ) -> Option<Deed> {
+    fn strike(&mut self, request: &Request, base: &str, kind: impl Fn(&Deed) -> bool) -> Option<Deed> {
         let live = self.rules.iter_mut().skip(self.cleared);
         for rule in live.filter(|rule| kind(&rule.deed) && rule.hits < rule.times) {
             if !rule.fits(request, base) {

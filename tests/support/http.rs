@@ -23,10 +23,7 @@ pub struct Request {
 impl Request {
     /// The value of a header; its name in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
@@ -42,14 +39,12 @@ impl Request {
     }
 
     pub fn wants_close(&self) -> bool {
-        self.header("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
     /// Whether the request asks for a websocket.
     pub fn upgrades(&self) -> bool {
-        self.header("upgrade")
-            .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+        self.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
     }
 }
 
@@ -60,9 +55,7 @@ pub fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
         return Ok(None);
     };
     let mut words = first.split(' ');
-    let (Some(method), Some(target), Some("HTTP/1.1" | "HTTP/1.0")) =
-        (words.next(), words.next(), words.next())
-    else {
+    let (Some(method), Some(target), Some("HTTP/1.1" | "HTTP/1.0")) = (words.next(), words.next(), words.next()) else {
         return Err(io::Error::other(format!("not a request line: {first:?}")));
     };
     let (method, target) = (method.to_owned(), target.to_owned());
@@ -70,17 +63,9 @@ pub fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     loop {
         let line = read_line(&mut head)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         if line.is_empty() {
-            return Ok(Some(Request {
-                method,
-                target,
-                headers,
-                body: Vec::new(),
-                at: Instant::now(),
-            }));
+            return Ok(Some(Request { method, target, headers, body: Vec::new(), at: Instant::now() }));
         }
-        let (name, value) = line
-            .split_once(':')
-            .ok_or_else(|| io::Error::other("a header without a colon"))?;
+        let (name, value) = line.split_once(':').ok_or_else(|| io::Error::other("a header without a colon"))?;
         headers.push((name.to_owned(), value.trim().to_owned()));
     }
 }
@@ -101,15 +86,9 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Option<String>> {
 }
 
 /// Reads the body of `request` into it, using `room` as memory.
-pub fn read_body(
-    reader: &mut impl BufRead,
-    request: &mut Request,
-    mut room: Vec<u8>,
-) -> io::Result<()> {
+pub fn read_body(reader: &mut impl BufRead, request: &mut Request, mut room: Vec<u8>) -> io::Result<()> {
     room.clear();
-    let chunked = request
-        .header("transfer-encoding")
-        .is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    let chunked = request.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
     if chunked {
         while read_chunk(reader, &mut room)? {}
     } else if let Some(length) = request.header("content-length") {
@@ -140,11 +119,7 @@ fn read_exactly(reader: &mut impl BufRead, length: u64, body: &mut Vec<u8>) -> i
     }
     body.reserve(length as usize);
     let read = reader.take(length).read_to_end(body)?;
-    if (read as u64) < length {
-        Err(io::ErrorKind::UnexpectedEof.into())
-    } else {
-        Ok(())
-    }
+    if (read as u64) < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
 /// What is sent back.
@@ -159,12 +134,7 @@ pub struct Answer {
 impl Answer {
     pub fn json(status: u16, body: &Value) -> Answer {
         let body = body.to_string().into_bytes();
-        Answer {
-            status,
-            content_type: "application/json",
-            headers: Vec::new(),
-            body,
-        }
+        Answer { status, content_type: "application/json", headers: Vec::new(), body }
     }
 
     /// `{"message": …}`, as the server words most of its refusals.
@@ -183,12 +153,7 @@ impl Answer {
 
     pub fn html(status: u16, body: &str) -> Answer {
         let body = body.as_bytes().to_vec();
-        Answer {
-            status,
-            content_type: "text/html",
-            headers: Vec::new(),
-            body,
-        }
+        Answer { status, content_type: "text/html", headers: Vec::new(), body }
     }
 
     pub fn write_to(&self, writer: &mut impl Write) -> io::Result<()> {

@@ -13,19 +13,11 @@ pub struct Field {
 }
 
 pub const fn must(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        required: true,
-        kind,
-    }
+    Field { name, required: true, kind }
 }
 
 pub const fn may(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        required: false,
-        kind,
-    }
+    Field { name, required: false, kind }
 }
 
 #[derive(Clone, Copy)]
@@ -93,32 +85,19 @@ impl Kind {
                 None => Err("Not a valid integer."),
                 Some(n) => demand(n >= 0.0, "Must be greater than or equal to 0."),
             },
-            Importance => demand(
-                integer(value).is_some_and(|n| (0.0..=3.0).contains(&n)),
-                "Invalid value.",
-            ),
-            Microseconds => demand(
-                number(value).is_some_and(|n| n.abs() < 8.64e19),
-                "Not a valid period of time.",
-            ),
-            TextOrNumber => demand(
-                value.is_string() || value.is_number(),
-                "Not a valid number.",
-            ),
-            OneOf(texts, error) | OneOf0(texts, error) => demand(
-                value.as_str().is_some_and(|text| texts.contains(&text)),
-                error,
-            ),
+            Importance => demand(integer(value).is_some_and(|n| (0.0..=3.0).contains(&n)), "Invalid value."),
+            Microseconds => demand(number(value).is_some_and(|n| n.abs() < 8.64e19), "Not a valid period of time."),
+            TextOrNumber => demand(value.is_string() || value.is_number(), "Not a valid number."),
+            OneOf(texts, error) | OneOf0(texts, error) => {
+                demand(value.as_str().is_some_and(|text| texts.contains(&text)), error)
+            }
             _ => self.check_text(value.as_str().ok_or("Not a valid string.")?),
         }
     }
 
     fn check_text(&self, text: &str) -> Result<(), &'static str> {
         match self {
-            Text0(most) => demand(
-                text.chars().count() <= *most,
-                "Longer than maximum length 250.",
-            ),
+            Text0(most) => demand(text.chars().count() <= *most, "Longer than maximum length 250."),
             Filled | Filled0 => demand(!text.is_empty(), "Shorter than minimum length 1."),
             NotBlank(error) => demand(!text.trim().is_empty(), error),
             DateTime | DateTime0 => demand(is_date_time(text), "Not a valid datetime."),
@@ -135,10 +114,7 @@ fn check_list(kind: &Kind, value: &Value) -> Errors {
     let Some(items) = value.as_array() else {
         return Err(json!(["Not a valid list."]));
     };
-    let wrong = items
-        .iter()
-        .enumerate()
-        .filter_map(|(i, item)| Some((i.to_string(), kind.check(item).err()?)));
+    let wrong = items.iter().enumerate().filter_map(|(i, item)| Some((i.to_string(), kind.check(item).err()?)));
     refuse_if_any(wrong.collect())
 }
 
@@ -151,15 +127,11 @@ fn check_object(tables: &[&[Field]], value: &Value, strict: bool) -> Errors {
     for field in fields() {
         let error = match object.get(field.name) {
             Some(value) => field.kind.check(value).err(),
-            None => field
-                .required
-                .then(|| json!(["Missing data for required field."])),
+            None => field.required.then(|| json!(["Missing data for required field."])),
         };
         wrong.extend(error.map(|error| (field.name.to_owned(), error)));
     }
-    let unknown = object
-        .keys()
-        .filter(|key| strict && fields().all(|field| field.name != **key));
+    let unknown = object.keys().filter(|key| strict && fields().all(|field| field.name != **key));
     wrong.extend(unknown.map(|key| (key.clone(), json!(["Unknown field."]))));
     refuse_if_any(wrong)
 }
@@ -186,12 +158,10 @@ fn check_vulnerability(parent: Parent, value: &Value) -> Errors {
     let vulnerability = schema::VULNERABILITY;
     match (value.get("type").and_then(Value::as_str), parent) {
         (Some("Vulnerability"), _) => check_object(&[vulnerability], value, false),
-        (Some("VulnerabilityWeb"), Parent::Service) => {
-            check_object(&[vulnerability, schema::WEB], value, false)
+        (Some("VulnerabilityWeb"), Parent::Service) => check_object(&[vulnerability, schema::WEB], value, false),
+        (Some("VulnerabilityWeb"), Parent::Host) => {
+            Err(json!({"_schema": ["Type \"Vulnerability Web\" cannot have \"Host\" type as a parent"]}))
         }
-        (Some("VulnerabilityWeb"), Parent::Host) => Err(
-            json!({"_schema": ["Type \"Vulnerability Web\" cannot have \"Host\" type as a parent"]}),
-        ),
         (Some(_), _) => Err(json!({"type": ["Invalid vulnerability type."]})),
         (None, _) if !value.is_object() => Err(json!({"_schema": ["Invalid input type."]})),
         (None, _) => Err(json!({"type": ["Missing data for required field."]})),
@@ -199,17 +169,11 @@ fn check_vulnerability(parent: Parent, value: &Value) -> Errors {
 }
 
 fn refuse_if_any(wrong: Map<String, Value>) -> Errors {
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(Value::Object(wrong))
-    }
+    if wrong.is_empty() { Ok(()) } else { Err(Value::Object(wrong)) }
 }
 
 fn is_bool(value: &Value) -> bool {
-    const WORDS: [&str; 12] = [
-        "true", "false", "t", "f", "yes", "no", "y", "n", "on", "off", "1", "0",
-    ];
+    const WORDS: [&str; 12] = ["true", "false", "t", "f", "yes", "no", "y", "n", "on", "off", "1", "0"];
     match value {
         Value::Bool(_) => true,
         Value::Number(n) => n.as_f64().is_some_and(|n| n == 0.0 || n == 1.0),
@@ -228,9 +192,7 @@ fn integer(value: &Value) -> Option<f64> {
 }
 
 fn number(value: &Value) -> Option<f64> {
-    value
-        .as_f64()
-        .or_else(|| value.as_str()?.trim().parse().ok())
+    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 /// `YYYY-MM-DDTHH:MM:SS[.ffffff][Z|+hh:mm]`, a blank instead of T too.
@@ -245,12 +207,7 @@ fn is_date_time(text: &str) -> bool {
         _ => byte == shape,
     };
     let rest = match rest.strip_prefix(b".") {
-        Some(fraction) => fraction
-            .trim_ascii_start()
-            .iter()
-            .skip_while(|b| b.is_ascii_digit())
-            .copied()
-            .collect(),
+        Some(fraction) => fraction.trim_ascii_start().iter().skip_while(|b| b.is_ascii_digit()).copied().collect(),
         None => rest.to_vec(),
     };
     let zone = matches!(rest.as_slice(), b"" | b"Z")

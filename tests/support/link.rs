@@ -85,32 +85,17 @@ pub fn serve(shared: &Arc<Shared>, connection: u64, reader: BufReader<Wire>) -> 
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
     let fd = wire.socket().as_raw_fd();
-    poll.registry().register(
-        &mut SourceFd(&fd),
-        SOCKET,
-        Interest::READABLE | Interest::WRITABLE,
-    )?;
+    poll.registry().register(&mut SourceFd(&fd), SOCKET, Interest::READABLE | Interest::WRITABLE)?;
 
     let (sender, orders) = mpsc::channel();
     let id = shared.change(|state| {
         let id = state.next_id("link") as u64;
-        state.links.insert(
-            id,
-            LinkHandle {
-                orders: sender,
-                waker,
-                in_namespace: false,
-                frozen: false,
-            },
-        );
+        state.links.insert(id, LinkHandle { orders: sender, waker, in_namespace: false, frozen: false });
         state.record(What::Opened { link: id });
         id
     });
     let (channel, bytes_max): (Box<dyn Channel>, usize) = match shared.options.generation {
-        Generation::SocketIo => (
-            Box::new(SocketIo::new(shared.clone(), id)),
-            shared.options.max_payload,
-        ),
+        Generation::SocketIo => (Box::new(SocketIo::new(shared.clone(), id)), shared.options.max_payload),
         Generation::Raw => (Box::new(Raw::new(shared.clone(), id)), 64 << 20),
     };
     let config = WebSocketConfig::default()
@@ -172,10 +157,7 @@ impl Link {
             if let Err(end) = self.turn() {
                 return end;
             }
-            let due = self
-                .closing
-                .or_else(|| self.channel.timeout())
-                .filter(|_| !self.frozen);
+            let due = self.closing.or_else(|| self.channel.timeout()).filter(|_| !self.frozen);
             let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
             match self.poll.poll(&mut events, timeout) {
                 Err(e) if e.kind() != io::ErrorKind::Interrupted => return ended(e.to_string()),
@@ -243,12 +225,7 @@ impl Link {
             match self.socket.read() {
                 Ok(Message::Text(text)) if self.closing.is_none() => {
                     let (link, text) = (self.id, text.as_str().to_owned());
-                    self.shared.change(|state| {
-                        state.record(What::Received {
-                            link,
-                            text: text.clone(),
-                        })
-                    });
+                    self.shared.change(|state| state.record(What::Received { link, text: text.clone() }));
                     let flow = self.channel.handle_text(&text);
                     self.follow(flow)?;
                 }
@@ -277,10 +254,7 @@ impl Link {
 
     fn say_close(&mut self, close: Option<(u16, String)>) -> Result<(), End> {
         self.closing = Some(Instant::now() + CLOSE_WAIT);
-        let frame = close.map(|(code, reason)| CloseFrame {
-            code: code.into(),
-            reason: reason.into(),
-        });
+        let frame = close.map(|(code, reason)| CloseFrame { code: code.into(), reason: reason.into() });
         blocked_is_fine(self.socket.close(frame))
     }
 
@@ -291,11 +265,7 @@ impl Link {
             let _ = self.write_frame(&CLOSE_1000);
         }
         match close {
-            Some(frame) => ended(format!(
-                "Close {} {:?}",
-                u16::from(frame.code),
-                frame.reason.as_str()
-            )),
+            Some(frame) => ended(format!("Close {} {:?}", u16::from(frame.code), frame.reason.as_str())),
             None => ended("Close without a code"),
         }
     }

@@ -26,10 +26,7 @@ pub fn unknown_top_level(body: &Value, generation: Generation) -> Option<&String
 pub fn find(body: &Value, generation: Generation) -> Vec<String> {
     let mut losses = Losses::default();
     if let Some(key) = unknown_top_level(body, generation) {
-        losses.add(
-            "body",
-            format!("unknown top-level key {key:?}: all of it lost"),
-        );
+        losses.add("body", format!("unknown top-level key {key:?}: all of it lost"));
     }
     for (i, host) in items(&body["hosts"]).iter().enumerate() {
         losses.look_at_host(&format!("hosts.{i}"), host);

@@ -160,16 +160,11 @@ impl Builder {
         };
         let open = |role: &Role| Port::open(*role, &shared).expect("a free port on loopback");
         let ports = roles.iter().map(open).collect();
-        let server = Standin {
-            shared,
-            ports: Mutex::new(ports),
-        };
+        let server = Standin { shared, ports: Mutex::new(ports) };
         for name in &self.workspaces {
             server.workspace(name);
         }
-        server
-            .shared
-            .change(|state| state.record(What::Listening(true)));
+        server.shared.change(|state| state.record(What::Listening(true)));
         server
     }
 }
@@ -188,10 +183,7 @@ impl Standin {
             on_body: None,
             counter: None,
         };
-        Builder {
-            options,
-            workspaces: Vec::new(),
-        }
+        Builder { options, workspaces: Vec::new() }
     }
 
     pub fn generation(&self) -> Generation {
@@ -215,29 +207,17 @@ impl Standin {
 
     /// Of the API, with the base route and without a slash at the end.
     pub fn url(&self) -> String {
-        let scheme = if self.shared.options.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        format!(
-            "{scheme}://127.0.0.1:{}{}",
-            self.api_port(),
-            self.shared.options.base_route
-        )
+        let scheme = if self.shared.options.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}{}", self.api_port(), self.shared.options.base_route)
     }
 
     /// Closes the listening sockets of `role`, or all. Connections that are open stay.
     pub fn close_ports(&self, role: Option<Role>) {
         let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        for port in ports
-            .iter_mut()
-            .filter(|port| role.is_none_or(|role| role == port.role()))
-        {
+        for port in ports.iter_mut().filter(|port| role.is_none_or(|role| role == port.role())) {
             port.close().expect("closing a port of our own");
         }
-        self.shared
-            .change(|state| state.record(What::Listening(false)));
+        self.shared.change(|state| state.record(What::Listening(false)));
     }
 
     /// Listens again on the same ports.
@@ -269,9 +249,7 @@ impl Standin {
                 wire::cut(socket, cut);
             }
         });
-        self.shared.wait(STOP_WAIT, |state| {
-            state.connections.is_empty().then_some(())
-        });
+        self.shared.wait(STOP_WAIT, |state| state.connections.is_empty().then_some(()));
     }
 
     /// Ends everything; what was seen stays readable.

@@ -41,11 +41,7 @@ impl Port {
     pub fn open(role: Role, shared: &Arc<Shared>) -> io::Result<Port> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        Ok(Port {
-            role,
-            address,
-            door: Door::accept(listener, role, shared),
-        })
+        Ok(Port { role, address, door: Door::accept(listener, role, shared) })
     }
 
     pub fn number(&self) -> u16 {
@@ -67,22 +63,17 @@ impl Port {
 
     /// Stops listening; connections that were accepted stay as they are.
     pub fn close(&mut self) -> io::Result<()> {
-        let Door::Open { closing, acceptor } = std::mem::replace(&mut self.door, Door::Closed)
-        else {
+        let Door::Open { closing, acceptor } = std::mem::replace(&mut self.door, Door::Closed) else {
             return Ok(());
         };
         closing.store(true, Ordering::SeqCst);
         // The acceptor blocks in accept(2); a connection of our own wakes it, and then holds the port.
         let ours = TcpStream::connect(self.address)?;
-        let (listener, mut accepted) = acceptor
-            .join()
-            .map_err(|_| io::Error::other("the acceptor panicked"))?;
+        let (listener, mut accepted) = acceptor.join().map_err(|_| io::Error::other("the acceptor panicked"))?;
         while accepted.peer_addr()? != ours.local_addr()? {
             accepted = listener.accept()?.0;
         }
-        self.door = Door::Reserved {
-            _pair: (ours, accepted),
-        };
+        self.door = Door::Reserved { _pair: (ours, accepted) };
         Ok(())
     }
 }

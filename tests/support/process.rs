@@ -44,36 +44,16 @@ struct Life {
 impl Life {
     #[track_caller]
     fn start(launch: &Launch) -> Life {
-        let Launch {
-            binary,
-            args,
-            environment,
-            dir,
-            log,
-        } = launch;
+        let Launch { binary, args, environment, dir, log } = launch;
         let mut command = Command::new(binary);
         command.args(args).current_dir(dir.path());
-        command
-            .env(MARK, dir.path())
-            .env("HOME", dir.path())
-            .env_remove("STATE_DIRECTORY");
+        command.env(MARK, dir.path()).env("HOME", dir.path()).env_remove("STATE_DIRECTORY");
         command.envs(environment.iter().map(|(name, value)| (name, value)));
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn();
         let mut child = child.unwrap_or_else(|e| panic!("starting {}: {e}", binary.display()));
-        child
-            .stdout
-            .take()
-            .into_iter()
-            .for_each(|stdout| log.follow(stdout));
-        child
-            .stderr
-            .take()
-            .into_iter()
-            .for_each(|stderr| log.follow(stderr));
+        child.stdout.take().into_iter().for_each(|stdout| log.follow(stdout));
+        child.stderr.take().into_iter().for_each(|stderr| log.follow(stderr));
         let pid = Pid::from_raw(child.id().cast_signed());
         let exit = Arc::new((Mutex::new(None), Condvar::new()));
         let told = exit.clone();
@@ -106,11 +86,7 @@ impl Life {
 impl AgentProcess {
     #[track_caller]
     pub fn start(launch: Launch, shared: Arc<Shared>) -> AgentProcess {
-        AgentProcess {
-            shared,
-            life: Life::start(&launch),
-            launch,
-        }
+        AgentProcess { shared, life: Life::start(&launch), launch }
     }
 
     /// Starts it again, after its end, with the same directory, configuration and arguments.
@@ -152,10 +128,7 @@ impl AgentProcess {
     pub fn wait_log_from(&self, mark: usize, pattern: &str, within: Duration) -> String {
         match self.launch.log.wait(mark, pattern, within) {
             Some(line) => line,
-            None => panic!(
-                "waited {within:?} in vain for {pattern:?} in the agent's log\n{}",
-                self.shared.report()
-            ),
+            None => panic!("waited {within:?} in vain for {pattern:?} in the agent's log\n{}", self.shared.report()),
         }
     }
 
@@ -175,11 +148,7 @@ impl AgentProcess {
 
     /// SIGSTOP (true) or SIGCONT.
     pub fn pause(&self, paused: bool) {
-        self.life.signal(if paused {
-            Signal::SIGSTOP
-        } else {
-            Signal::SIGCONT
-        });
+        self.life.signal(if paused { Signal::SIGSTOP } else { Signal::SIGCONT });
     }
 
     pub fn is_running(&self) -> bool {
@@ -190,10 +159,7 @@ impl AgentProcess {
     #[track_caller]
     pub fn wait_exit(&self, within: Duration) -> ExitStatus {
         let Some(status) = self.life.wait(within) else {
-            panic!(
-                "waited {within:?} in vain for the agent to end\n{}",
-                self.shared.report()
-            );
+            panic!("waited {within:?} in vain for the agent to end\n{}", self.shared.report());
         };
         self.launch.log.wait_end(Duration::from_secs(2));
         status
@@ -216,29 +182,15 @@ impl AgentProcess {
     pub fn cpu(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
         // Fields 14 and 15 of proc(5), counted after the name, which may hold blanks; in ticks of 10 ms.
-        let fields = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace();
-        let ticks: u64 = fields
-            .skip(11)
-            .take(2)
-            .filter_map(|ticks| ticks.parse::<u64>().ok())
-            .sum();
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
         Duration::from_millis(ticks * 10)
     }
 
     fn status_number(&self, key: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(key))
-            .unwrap_or_default();
-        line.split_whitespace()
-            .next()
-            .and_then(|number| number.parse().ok())
-            .unwrap_or(0)
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
     }
 
     /// Process ids of what the agent started and what that started, as far as they still run.
@@ -259,11 +211,7 @@ impl AgentProcess {
     pub fn wait_no_descendants(&self, within: Duration) {
         let left = self.descendants_after(within);
         let report = || self.shared.report();
-        assert!(
-            left.is_empty(),
-            "after {within:?} still running: {left:?}\n{}",
-            report()
-        );
+        assert!(left.is_empty(), "after {within:?} still running: {left:?}\n{}", report());
     }
 
     /// What still runs when `within` is over, or nothing as soon as nothing does.

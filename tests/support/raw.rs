@@ -28,20 +28,17 @@ impl Channel for Raw {
     fn handle_text(&mut self, text: &str) -> Flow {
         let message: Value = serde_json::from_str(text).unwrap_or_default();
         let link = self.link;
-        self.shared
-            .change(|state| match message.get("action").map(Value::as_str) {
-                None => Flow::Drop,
-                Some(Some("JOIN_AGENT")) => join(state, link, &message),
-                Some(Some("LEAVE_AGENT" | "RUN_STATUS")) if state.agent_on(link).is_none() => {
-                    Flow::Drop
-                }
-                Some(Some("LEAVE_AGENT")) => {
-                    state.offline(link);
-                    Flow::Keep
-                }
-                Some(Some("RUN_STATUS")) => run_status(state, link, message),
-                Some(_) => Flow::Keep,
-            })
+        self.shared.change(|state| match message.get("action").map(Value::as_str) {
+            None => Flow::Drop,
+            Some(Some("JOIN_AGENT")) => join(state, link, &message),
+            Some(Some("LEAVE_AGENT" | "RUN_STATUS")) if state.agent_on(link).is_none() => Flow::Drop,
+            Some(Some("LEAVE_AGENT")) => {
+                state.offline(link);
+                Flow::Keep
+            }
+            Some(Some("RUN_STATUS")) => run_status(state, link, message),
+            Some(_) => Flow::Keep,
+        })
     }
 
     fn handle_timeout(&mut self, _now: Instant) -> Flow {

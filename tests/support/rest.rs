@@ -21,15 +21,8 @@ pub fn answer(shared: &Shared, request: &mut Request) -> Answer {
         ("GET", "/_api/v3/info") => info(shared.options.generation),
         ("GET", "/_api/config") => Answer::json(200, &json!({})),
         ("POST", "/_api/v3/agents") => register(shared, request),
-        ("POST", "/_api/v3/agent_websocket_token") => {
-            shared.change(|state| websocket_token(state, request))
-        }
-        (
-            _,
-            "/_api/v3/agents"
-            | "/_api/v3/agent_websocket_token"
-            | "/_api/v3/agent_websocket_token/",
-        ) => unauthorized(),
+        ("POST", "/_api/v3/agent_websocket_token") => shared.change(|state| websocket_token(state, request)),
+        (_, "/_api/v3/agents" | "/_api/v3/agent_websocket_token" | "/_api/v3/agent_websocket_token/") => unauthorized(),
         ("POST", _) => match workspace_of(request, base) {
             Some(workspace) => bulk::bulk_create(shared, &workspace, request),
             None if path.ends_with("/bulk_create/") => {
@@ -44,40 +37,26 @@ pub fn answer(shared: &Shared, request: &mut Request) -> Answer {
 /// The workspace that a post goes to; `None` for anything but bulk_create.
 pub fn workspace_of(request: &Request, base: &str) -> Option<String> {
     let path = request.path().strip_prefix(base)?;
-    let name = path
-        .strip_prefix("/_api/v3/ws/")?
-        .strip_suffix("/bulk_create")?;
+    let name = path.strip_prefix("/_api/v3/ws/")?.strip_suffix("/bulk_create")?;
     let plain = !name.is_empty() && !name.contains('/');
-    plain.then(|| {
-        percent_encoding::percent_decode_str(name)
-            .decode_utf8_lossy()
-            .into_owned()
-    })
+    plain.then(|| percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned())
 }
 
 fn info(generation: Generation) -> Answer {
     match generation {
         Generation::SocketIo => unauthorized(),
-        Generation::Raw => Answer::json(
-            200,
-            &json!({"Faraday Server": "Running", "Version": "4.6.2"}),
-        ),
+        Generation::Raw => Answer::json(200, &json!({"Faraday Server": "Running", "Version": "4.6.2"})),
     }
 }
 
 fn register(shared: &Shared, request: &Request) -> Answer {
     let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
-        return Answer::page(
-            400,
-            "The browser (or proxy) sent a request that this server could not understand.",
-        );
+        return Answer::page(400, "The browser (or proxy) sent a request that this server could not understand.");
     };
     let mut wrong = serde_json::Map::new();
     for key in ["token", "name"] {
         match &body[key] {
-            Value::Null => {
-                wrong.insert(key.to_owned(), json!(["Missing data for required field."]))
-            }
+            Value::Null => wrong.insert(key.to_owned(), json!(["Missing data for required field."])),
             Value::String(_) => continue,
             _ => wrong.insert(key.to_owned(), json!(["Not a valid string."])),
         };
@@ -92,10 +71,15 @@ fn register(shared: &Shared, request: &Request) -> Answer {
         let name = body["name"].as_str().unwrap_or_default();
         let id = state.register(name);
         let token = &state.agents[&id].token;
-        Answer::json(201, &match state.generation {
-            Generation::SocketIo => json!({"id": id, "name": name, "token": token, "description": body["description"]}),
-            Generation::Raw => json!({"id": id, "name": name, "token": token}),
-        })
+        Answer::json(
+            201,
+            &match state.generation {
+                Generation::SocketIo => {
+                    json!({"id": id, "name": name, "token": token, "description": body["description"]})
+                }
+                Generation::Raw => json!({"id": id, "name": name, "token": token}),
+            },
+        )
     })
 }
 
@@ -109,23 +93,14 @@ fn websocket_token(state: &mut State, request: &Request) -> Answer {
 
 /// The agent that the Authorization header names, or what such a header is answered.
 pub fn agent_by_header(state: &State, request: &Request) -> Result<i64, Answer> {
-    let Some((word, token)) = request
-        .header("authorization")
-        .and_then(|value| value.split_once(' '))
-    else {
+    let Some((word, token)) = request.header("authorization").and_then(|value| value.split_once(' ')) else {
         return Err(unauthorized());
     };
     if word.eq_ignore_ascii_case("agent") {
-        return state
-            .agent_of(token.trim())
-            .ok_or_else(|| Answer::message(403, NO_PERMISSION));
+        return state.agent_of(token.trim()).ok_or_else(|| Answer::message(403, NO_PERMISSION));
     }
     let body = json!({"message": "Exception: Not enough segments", "success": false});
-    Err(if word == "Token" {
-        Answer::json(500, &body)
-    } else {
-        unauthorized()
-    })
+    Err(if word == "Token" { Answer::json(500, &body) } else { unauthorized() })
 }
 
 /// Keeps a post that a fault answered, so that a test sees what was tried.
@@ -159,10 +134,7 @@ pub fn post_of(request: &mut Request, workspace: &str, parsed: &Value, status: u
 }
 
 fn unauthorized() -> Answer {
-    Answer::page(
-        401,
-        "You could not verify that you are authorized to access the URL requested.",
-    )
+    Answer::page(401, "You could not verify that you are authorized to access the URL requested.")
 }
 
 fn not_found() -> Answer {

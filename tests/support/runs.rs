@@ -59,15 +59,7 @@ impl State {
         for workspace in workspaces {
             let id = self.next_id("execution");
             let (executor, workspace) = (executor.to_owned(), (*workspace).to_owned());
-            self.executions.insert(
-                id,
-                Execution {
-                    agent,
-                    executor,
-                    workspace,
-                    status: Status::default(),
-                },
-            );
+            self.executions.insert(id, Execution { agent, executor, workspace, status: Status::default() });
             ids.push(id);
         }
         let message = json!({
@@ -94,18 +86,10 @@ impl State {
     /// Takes a RUN_STATUS in the way of the server's generation.
     pub fn take_status(&mut self, link: u64, payload: Value) -> Result<(), Unhandled> {
         let ids = match &payload["execution_ids"] {
-            Value::Array(ids) => ids
-                .iter()
-                .map(|id| id.as_i64().ok_or(Unhandled))
-                .collect::<Result<Vec<_>, _>>()?,
+            Value::Array(ids) => ids.iter().map(|id| id.as_i64().ok_or(Unhandled)).collect::<Result<Vec<_>, _>>()?,
             _ => return Err(Unhandled),
         };
-        self.statuses.push(RunStatus {
-            at: Instant::now(),
-            link,
-            ids: ids.clone(),
-            payload: payload.clone(),
-        });
+        self.statuses.push(RunStatus { at: Instant::now(), link, ids: ids.clone(), payload: payload.clone() });
         let running = flag(&payload["running"])?;
         let successful = flag(&payload["successful"])?;
         let message = match &payload["message"] {
@@ -129,10 +113,7 @@ impl State {
     /// What a server from 5.0 does with the running executions of an agent whose link has dropped.
     pub fn fail_running(&mut self, agent: i64) {
         let gone = "Execution terminated due to agent disconnection.";
-        let runs = self
-            .executions
-            .values_mut()
-            .filter(|run| run.agent == agent);
+        let runs = self.executions.values_mut().filter(|run| run.agent == agent);
         for run in runs.filter(|run| run.status.running == Some(true)) {
             run.status.merge(Some(false), Some(false), Some(gone));
         }

@@ -22,13 +22,7 @@ static COMMAND: &[Field] = &[
     may("hostname", Text0(250)),
     may("ip", Text0(250)),
     may("params", Text0(usize::MAX)),
-    may(
-        "import_source",
-        OneOf0(
-            &["report", "shell", "agent", "cloud_agent", "system"],
-            ONE_OF,
-        ),
-    ),
+    may("import_source", OneOf0(&["report", "shell", "agent", "cloud_agent", "system"], ONE_OF)),
 ];
 
 static HOST: &[Field] = &[
@@ -61,22 +55,10 @@ pub static VULNERABILITY: &[Field] = &[
     may("desc", Text),
     may("data", Text0(usize::MAX)),
     may("resolution", Text0(usize::MAX)),
-    may(
-        "status",
-        OneOf(
-            &["open", "opened", "closed", "re-opened", "risk-accepted"],
-            "Invalid status type.",
-        ),
-    ),
+    may("status", OneOf(&["open", "opened", "closed", "re-opened", "risk-accepted"], "Invalid status type.")),
     may("confirmed", Bool),
     may("external_id", Text0(usize::MAX)),
-    may(
-        "easeofresolution",
-        OneOf0(
-            &["trivial", "simple", "moderate", "difficult", "infeasible"],
-            ONE_OF,
-        ),
-    ),
+    may("easeofresolution", OneOf0(&["trivial", "simple", "moderate", "difficult", "infeasible"], ONE_OF)),
     may("refs", List(&Object(REF))),
     may("cve", List(&Text)),
     may("cwe", List(&Text)),
@@ -104,17 +86,10 @@ pub static WEB: &[Field] = &[
     may("status_code", Int0),
 ];
 
-static REF: &[Field] = &[
-    may("name", Text),
-    may("type", OneOf(&["exploit", "patch", "other"], ONE_OF)),
-];
+static REF: &[Field] = &[may("name", Text), may("type", OneOf(&["exploit", "patch", "other"], ONE_OF))];
 static VECTOR: &[Field] = &[may("vector_string", Text0(usize::MAX))];
-static IMPACT: &[Field] = &[
-    may("accountability", Bool),
-    may("availability", Bool),
-    may("confidentiality", Bool),
-    may("integrity", Bool),
-];
+static IMPACT: &[Field] =
+    &[may("accountability", Bool), may("availability", Bool), may("confidentiality", Bool), may("integrity", Bool)];
 static CREDENTIAL: &[Field] = &[
     must("username", NotBlank("Username cannot be empty")),
     must("password", NotBlank("Password cannot be empty")),
@@ -123,28 +98,15 @@ static CREDENTIAL: &[Field] = &[
     may("owned", Bool),
 ];
 
-const SEVERITIES: &[&str] = &[
-    "critical",
-    "high",
-    "medium",
-    "med",
-    "low",
-    "info",
-    "informational",
-    "unclassified",
-];
+const SEVERITIES: &[&str] = &["critical", "high", "medium", "med", "low", "info", "informational", "unclassified"];
 const ONE_OF: &str = "Must be one of the allowed values.";
 
 /// Says what the server says about a body that it does not take.
 pub fn check(body: &Value) -> Result<(), Answer> {
     let kind = Kind::Object(BODY);
-    kind.check(body)
-        .map_err(|errors| Answer::json(400, &json!({"messages": {"json": errors}})))?;
+    kind.check(body).map_err(|errors| Answer::json(400, &json!({"messages": {"json": errors}})))?;
     match crashes(body) {
-        true => Err(Answer::json(
-            500,
-            &json!({"message": "Internal Server Error", "success": false}),
-        )),
+        true => Err(Answer::json(500, &json!({"message": "Internal Server Error", "success": false}))),
         false => Ok(()),
     }
 }
@@ -152,15 +114,8 @@ pub fn check(body: &Value) -> Result<(), Answer> {
 /// A list or text as `custom_fields` gets past the checks and breaks what comes after them.
 fn crashes(body: &Value) -> bool {
     let hosts = items(&body["hosts"]);
-    let bad = |vulnerability: &Value| {
-        !matches!(
-            vulnerability["custom_fields"],
-            Value::Null | Value::Object(_)
-        )
-    };
-    let mut parents = hosts
-        .iter()
-        .flat_map(|host| items(&host["services"]).iter().chain([host]));
+    let bad = |vulnerability: &Value| !matches!(vulnerability["custom_fields"], Value::Null | Value::Object(_));
+    let mut parents = hosts.iter().flat_map(|host| items(&host["services"]).iter().chain([host]));
     parents.any(|parent| items(&parent["vulnerabilities"]).iter().any(bad))
 }
 

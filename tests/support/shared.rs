@@ -46,11 +46,7 @@ pub struct Shared {
 impl Shared {
     pub fn new(options: Options) -> Shared {
         let state = Mutex::new(State::new(options.generation, options.token_lifetime));
-        Shared {
-            options,
-            state,
-            changed: Condvar::new(),
-        }
+        Shared { options, state, changed: Condvar::new() }
     }
 
     /// The state, to look at. A test that panicked elsewhere does not make it unreadable.
@@ -67,11 +63,7 @@ impl Shared {
     }
 
     /// Waits until `probe` finds something or time is up.
-    pub fn wait<T>(
-        &self,
-        within: Duration,
-        mut probe: impl FnMut(&State) -> Option<T>,
-    ) -> Option<T> {
+    pub fn wait<T>(&self, within: Duration, mut probe: impl FnMut(&State) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + within;
         let mut state = self.lock();
         loop {
@@ -86,19 +78,11 @@ impl Shared {
 
     /// As `wait`, and panics with all that was seen when time is up.
     #[track_caller]
-    pub fn expect<T>(
-        &self,
-        what: &str,
-        within: Duration,
-        probe: impl FnMut(&State) -> Option<T>,
-    ) -> T {
+    pub fn expect<T>(&self, what: &str, within: Duration, probe: impl FnMut(&State) -> Option<T>) -> T {
         let place = Location::caller();
         match self.wait(within, probe) {
             Some(found) => found,
-            None => panic!(
-                "{place}: waited {within:?} in vain for {what}\n{}",
-                self.report()
-            ),
+            None => panic!("{place}: waited {within:?} in vain for {what}\n{}", self.report()),
         }
     }
 
@@ -130,20 +114,12 @@ impl Shared {
             let _ = writeln!(text, "agent {id} {:?}: link {:?}", agent.name, agent.link);
         }
         for (id, run) in &state.executions {
-            let _ = writeln!(
-                text,
-                "execution {id} {} in {}: {:?}",
-                run.executor, run.workspace, run.status
-            );
+            let _ = writeln!(text, "execution {id} {} in {}: {:?}", run.executor, run.workspace, run.status);
         }
         for name in state.workspaces.keys() {
             let posts = || state.posts.iter().filter(|post| post.workspace == *name);
             let taken: usize = posts().map(|post| post.hosts_taken()).sum();
-            let _ = writeln!(
-                text,
-                "workspace {name}: {} posts, {taken} hosts taken",
-                posts().count()
-            );
+            let _ = writeln!(text, "workspace {name}: {} posts, {taken} hosts taken", posts().count());
         }
         if let Some(counter) = &self.options.counter {
             let _ = writeln!(text, "counted: {:?}", counter.counts());
@@ -151,12 +127,7 @@ impl Shared {
         let skipped = state.events.len().saturating_sub(60);
         let _ = writeln!(text, "timeline ({skipped} earlier):");
         for event in &state.events[skipped..] {
-            let _ = writeln!(
-                text,
-                "  {:9.3} s  {}",
-                event.at.duration_since(state.born).as_secs_f64(),
-                event.what
-            );
+            let _ = writeln!(text, "  {:9.3} s  {}", event.at.duration_since(state.born).as_secs_f64(), event.what);
         }
         for log in &state.logs {
             let _ = writeln!(text, "agent's log, last lines:\n{}", log.tail(40));

@@ -38,12 +38,7 @@ impl<'a> Packet<'a> {
         };
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (ack, data) = rest.split_at(digits);
-        Some(Packet {
-            kind,
-            namespace,
-            ack: Some(ack).filter(|ack| !ack.is_empty()),
-            data,
-        })
+        Some(Packet { kind, namespace, ack: Some(ack).filter(|ack| !ack.is_empty()), data })
     }
 }
 
@@ -55,12 +50,7 @@ pub fn event(name: &str, payload: &Value) -> String {
 impl SocketIo {
     pub fn new(shared: Arc<Shared>, link: u64) -> SocketIo {
         let ping_due = Instant::now() + shared.options.ping_interval;
-        SocketIo {
-            shared,
-            link,
-            ping_due,
-            pong_due: None,
-        }
+        SocketIo { shared, link, ping_due, pong_due: None }
     }
 
     fn handle_packet(&mut self, text: &str) {
@@ -68,24 +58,15 @@ impl SocketIo {
             return;
         };
         let link = self.link;
-        self.shared
-            .change(|state| match (packet.kind, packet.namespace) {
-                ('0', NAMESPACE) => enter(state, link),
-                ('0', other) => state.send(
-                    link,
-                    format!("44{other},{{\"message\":\"Unable to connect\"}}"),
-                ),
-                ('1', NAMESPACE) => leave_namespace(state, link),
-                ('2', NAMESPACE)
-                    if state
-                        .links
-                        .get(&link)
-                        .is_some_and(|handle| handle.in_namespace) =>
-                {
-                    handle_event(state, link, &packet);
-                }
-                _ => {}
-            });
+        self.shared.change(|state| match (packet.kind, packet.namespace) {
+            ('0', NAMESPACE) => enter(state, link),
+            ('0', other) => state.send(link, format!("44{other},{{\"message\":\"Unable to connect\"}}")),
+            ('1', NAMESPACE) => leave_namespace(state, link),
+            ('2', NAMESPACE) if state.links.get(&link).is_some_and(|handle| handle.in_namespace) => {
+                handle_event(state, link, &packet);
+            }
+            _ => {}
+        });
     }
 }
 
@@ -97,8 +78,7 @@ impl Channel for SocketIo {
             "pingTimeout": millis(options.ping_timeout), "pingInterval": millis(options.ping_interval),
             "maxPayload": options.max_payload,
         });
-        self.shared
-            .change(|state| state.send(link, format!("0{open}")));
+        self.shared.change(|state| state.send(link, format!("0{open}")));
     }
 
     fn handle_text(&mut self, text: &str) -> Flow {
@@ -113,8 +93,7 @@ impl Channel for SocketIo {
                 Flow::Keep
             }
             Some(b'5') => {
-                self.shared
-                    .change(|state| state.send(self.link, "6".to_owned()));
+                self.shared.change(|state| state.send(self.link, "6".to_owned()));
                 Flow::Keep
             }
             // `1` is the agent's goodbye; an empty frame, an unknown digit and packets that only servers send are faults.
@@ -144,10 +123,7 @@ impl Channel for SocketIo {
     }
 
     fn timeout(&self) -> Option<Instant> {
-        Some(
-            self.pong_due
-                .map_or(self.ping_due, |due| due.min(self.ping_due)),
-        )
+        Some(self.pong_due.map_or(self.ping_due, |due| due.min(self.ping_due)))
     }
 }
 
@@ -161,10 +137,7 @@ fn enter(state: &mut State, link: u64) {
         handle.in_namespace = true;
     }
     state.broadcast(&event("message", &json!("Connected to faraday websocket")));
-    state.send(
-        link,
-        format!("40{NAMESPACE},{{\"sid\":\"namespace-{link}\"}}"),
-    );
+    state.send(link, format!("40{NAMESPACE},{{\"sid\":\"namespace-{link}\"}}"));
 }
 
 fn leave_namespace(state: &mut State, link: u64) {
@@ -203,20 +176,14 @@ fn join(state: &mut State, link: u64, message: &Value) -> bool {
         (Some(token), Some(executors)) => match state.admitted(token) {
             Some(agent) => {
                 state.join(agent, link, executors.clone());
-                state.broadcast(&event(
-                    "message",
-                    &json!("Agent joined correctly to dispatcher namespace"),
-                ));
+                state.broadcast(&event("message", &json!("Agent joined correctly to dispatcher namespace")));
                 return true;
             }
             None => "Invalid agent token!",
         },
         _ => "Invalid join agent message",
     };
-    state.record(What::JoinRefused {
-        link,
-        reason: refusal,
-    });
+    state.record(What::JoinRefused { link, reason: refusal });
     let text = event("disconnect", &json!({ "reason": refusal }));
     match refusal {
         "Invalid agent token!" => state.broadcast(&text),

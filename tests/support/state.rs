@@ -75,11 +75,7 @@ pub struct Post {
 impl Post {
     /// How many hosts the server took from it.
     pub fn hosts_taken(&self) -> usize {
-        if self.status == 201 && !self.body_lost {
-            self.hosts
-        } else {
-            0
-        }
+        if self.status == 201 && !self.body_lost { self.hosts } else { 0 }
     }
 
     /// The body as JSON; `Null` where it is not.
@@ -159,12 +155,8 @@ impl State {
     }
 
     pub fn record(&mut self, what: What) {
-        let event = Event {
-            at: Instant::now(),
-            what,
-        };
-        self.subscribers
-            .retain(|subscriber| subscriber.send(event.clone()).is_ok());
+        let event = Event { at: Instant::now(), what };
+        self.subscribers.retain(|subscriber| subscriber.send(event.clone()).is_ok());
         self.events.push(event);
     }
 
@@ -173,42 +165,20 @@ impl State {
         let id = self.next_id("agent");
         let token = letters(id as u64, 64);
         let name = name.to_owned();
-        self.agents.insert(
-            id,
-            Agent {
-                name,
-                token,
-                active: true,
-                link: None,
-                executors: Value::Null,
-            },
-        );
+        self.agents.insert(id, Agent { name, token, active: true, link: None, executors: Value::Null });
         id
     }
 
     /// The agent of that token.
     pub fn agent_of(&self, token: &str) -> Option<i64> {
-        self.agents
-            .iter()
-            .find(|(_, agent)| agent.token == token)
-            .map(|(id, _)| *id)
+        self.agents.iter().find(|(_, agent)| agent.token == token).map(|(id, _)| *id)
     }
 
     /// Makes a websocket token, good for any number of joins until it is too old.
     pub fn issue(&mut self, agent: i64) -> String {
         let n = self.next_id("websocket token");
-        let token = format!(
-            "{agent}.{}.{}",
-            letters(n as u64 + 1000, 6),
-            letters(n as u64 + 2000, 27)
-        );
-        self.tokens.insert(
-            token.clone(),
-            Issued {
-                agent,
-                at: Instant::now(),
-            },
-        );
+        let token = format!("{agent}.{}.{}", letters(n as u64 + 1000, 6), letters(n as u64 + 2000, 27));
+        self.tokens.insert(token.clone(), Issued { agent, at: Instant::now() });
         token
     }
 
@@ -230,31 +200,21 @@ impl State {
     /// A join: the list replaces the agent's executors, and the history of those that are missing goes with them.
     pub fn join(&mut self, id: i64, link: u64, executors: Value) {
         let entries = executors.as_array().into_iter().flatten();
-        let known = entries
-            .filter(|entry| entry.get("args").is_some())
-            .filter_map(|entry| entry["executor_name"].as_str());
+        let known =
+            entries.filter(|entry| entry.get("args").is_some()).filter_map(|entry| entry["executor_name"].as_str());
         let known: BTreeSet<&str> = known.collect();
-        self.executions
-            .retain(|_, run| run.agent != id || known.contains(run.executor.as_str()));
+        self.executions.retain(|_, run| run.agent != id || known.contains(run.executor.as_str()));
         if let Some(agent) = self.agents.get_mut(&id) {
             agent.link = Some(link);
             agent.executors = executors.clone();
         }
-        self.joins.push(Joined {
-            at: Instant::now(),
-            agent: id,
-            link,
-            executors,
-        });
+        self.joins.push(Joined { at: Instant::now(), agent: id, link, executors });
         self.record(What::Joined { agent: id, link });
     }
 
     /// The agent that joined on this link and whose newest link it is.
     pub fn agent_on(&self, link: u64) -> Option<i64> {
-        self.agents
-            .iter()
-            .find(|(_, agent)| agent.link == Some(link))
-            .map(|(id, _)| *id)
+        self.agents.iter().find(|(_, agent)| agent.link == Some(link)).map(|(id, _)| *id)
     }
 
     /// The agent of this link, if any, is no longer there.

@@ -34,26 +34,20 @@ pub fn judge(shared: &Shared, role: Role, request: &Request) -> Option<Handshake
 /// Any path, host and origin will do.
 fn judge_raw(request: &Request) -> Handshake {
     match (request.upgrades(), request.header("sec-websocket-key")) {
-        (true, Some(key)) => {
-            Handshake::Accept(switching(key, "WebSocket", "AutobahnPython/26.10.2"))
-        }
+        (true, Some(key)) => Handshake::Accept(switching(key, "WebSocket", "AutobahnPython/26.10.2")),
         _ => Handshake::Answer(Answer::html(200, "This is a websocket port.")),
     }
 }
 
 fn judge_socketio(request: &Request) -> Handshake {
-    let Some(key) = request
-        .header("sec-websocket-key")
-        .filter(|_| request.upgrades())
-    else {
+    let Some(key) = request.header("sec-websocket-key").filter(|_| request.upgrades()) else {
         return Handshake::Answer(Answer::page(400, "Bad request"));
     };
     if request.header("sec-websocket-version").is_none() {
         return Handshake::Answer(Answer::page(426, "No version"));
     }
     let mut head = switching(key, "websocket", "Faraday");
-    let engine_io_4 =
-        request.query("EIO") == Some("4") && request.query("transport") == Some("websocket");
+    let engine_io_4 = request.query("EIO") == Some("4") && request.query("transport") == Some("websocket");
     // Nobody gets a `sid` here but through the websocket, so every one that is given is unknown.
     if engine_io_4 && request.path().ends_with('/') && request.query("sid").is_none() {
         return Handshake::Accept(head);

@@ -15,12 +15,7 @@ use super::state::{Joined, Post, State};
 impl Standin {
     /// Waits until `probe` finds something in the server's state.
     #[track_caller]
-    pub fn wait_for<T>(
-        &self,
-        what: &str,
-        within: Duration,
-        probe: impl FnMut(&State) -> Option<T>,
-    ) -> T {
+    pub fn wait_for<T>(&self, what: &str, within: Duration, probe: impl FnMut(&State) -> Option<T>) -> T {
         self.shared.expect(what, within, probe)
     }
 
@@ -60,12 +55,7 @@ impl Standin {
     pub fn requests(&self) -> Vec<(String, String, Option<u16>)> {
         let state = self.shared.lock();
         let requests = state.events.iter().filter_map(|event| match &event.what {
-            What::Request {
-                method,
-                target,
-                status,
-                ..
-            } => Some((method.clone(), target.clone(), *status)),
+            What::Request { method, target, status, .. } => Some((method.clone(), target.clone(), *status)),
             _ => None,
         });
         requests.collect()
@@ -80,10 +70,7 @@ impl Standin {
     /// Waits for the nth join, counted from 1.
     #[track_caller]
     pub fn wait_joined_nth(&self, n: usize, within: Duration) -> Joined {
-        self.shared
-            .expect(&format!("join number {n}"), within, |state| {
-                state.joins.get(n - 1).cloned()
-            })
+        self.shared.expect(&format!("join number {n}"), within, |state| state.joins.get(n - 1).cloned())
     }
 
     pub fn joins(&self) -> Vec<Joined> {
@@ -91,23 +78,14 @@ impl Standin {
     }
 
     pub fn is_online(&self) -> bool {
-        self.shared
-            .lock()
-            .agents
-            .values()
-            .any(|agent| agent.link.is_some())
+        self.shared.lock().agents.values().any(|agent| agent.link.is_some())
     }
 
     #[track_caller]
     pub fn wait_offline(&self, within: Duration) {
-        self.shared
-            .expect("every agent to be offline", within, |state| {
-                state
-                    .agents
-                    .values()
-                    .all(|agent| agent.link.is_none())
-                    .then_some(())
-            });
+        self.shared.expect("every agent to be offline", within, |state| {
+            state.agents.values().all(|agent| agent.link.is_none()).then_some(())
+        });
     }
 
     /// How many websockets are open.
@@ -118,10 +96,7 @@ impl Standin {
     /// All text frames that came from agents, with the time.
     pub fn replies(&self) -> Vec<(Instant, String)> {
         let state = self.shared.lock();
-        let texts = state
-            .events
-            .iter()
-            .filter_map(|event| Some((event.at, event.what.received()?.to_owned())));
+        let texts = state.events.iter().filter_map(|event| Some((event.at, event.what.received()?.to_owned())));
         texts.collect()
     }
 
@@ -134,23 +109,14 @@ impl Standin {
 
     /// The state of an execution as the server shows it; `None` when there is no such execution (any more).
     pub fn status(&self, id: i64) -> Option<Status> {
-        self.shared
-            .lock()
-            .executions
-            .get(&id)
-            .map(|run| run.status.clone())
+        self.shared.lock().executions.get(&id).map(|run| run.status.clone())
     }
 
     #[track_caller]
     pub fn wait_status(&self, id: i64, fits: impl Fn(&Status) -> bool, within: Duration) -> Status {
-        self.shared
-            .expect(&format!("a status of execution {id}"), within, |state| {
-                state
-                    .executions
-                    .get(&id)
-                    .map(|run| run.status.clone())
-                    .filter(&fits)
-            })
+        self.shared.expect(&format!("a status of execution {id}"), within, |state| {
+            state.executions.get(&id).map(|run| run.status.clone()).filter(&fits)
+        })
     }
 
     /// Waits until the server shows the execution as over.
@@ -162,87 +128,58 @@ impl Standin {
     /// Every RUN_STATUS that named this execution, in order.
     pub fn statuses(&self, id: i64) -> Vec<RunStatus> {
         let state = self.shared.lock();
-        state
-            .statuses
-            .iter()
-            .filter(|status| status.ids.contains(&id))
-            .cloned()
-            .collect()
+        state.statuses.iter().filter(|status| status.ids.contains(&id)).cloned().collect()
     }
 
     /// The posts to a workspace that were taken, in order.
     pub fn posts(&self, workspace: &str) -> Vec<Post> {
-        self.attempts(workspace)
-            .into_iter()
-            .filter(|post| post.status == 201)
-            .collect()
+        self.attempts(workspace).into_iter().filter(|post| post.status == 201).collect()
     }
 
     /// All posts to a workspace whose body was read, refused and faulted ones too.
     pub fn attempts(&self, workspace: &str) -> Vec<Post> {
         let state = self.shared.lock();
-        state
-            .posts
-            .iter()
-            .filter(|post| post.workspace == workspace)
-            .cloned()
-            .collect()
+        state.posts.iter().filter(|post| post.workspace == workspace).cloned().collect()
     }
 
     #[track_caller]
     pub fn wait_posts(&self, workspace: &str, n: usize, within: Duration) -> Vec<Post> {
         let taken = |post: &&Post| post.workspace == workspace && post.status == 201;
-        self.shared
-            .expect(&format!("{n} posts in {workspace}"), within, |state| {
-                (state.posts.iter().filter(taken).count() >= n).then_some(())
-            });
+        self.shared.expect(&format!("{n} posts in {workspace}"), within, |state| {
+            (state.posts.iter().filter(taken).count() >= n).then_some(())
+        });
         self.posts(workspace)
     }
 
     /// The hosts that the server took, in order of arrival, repeats included.
     pub fn hosts(&self, workspace: &str) -> Vec<Value> {
         let posts = self.posts(workspace);
-        let bodies = posts
-            .iter()
-            .filter(|post| post.hosts_taken() > 0)
-            .map(Post::json);
-        let lists =
-            bodies.filter_map(|mut body| Some(std::mem::take(body["hosts"].as_array_mut()?)));
+        let bodies = posts.iter().filter(|post| post.hosts_taken() > 0).map(Post::json);
+        let lists = bodies.filter_map(|mut body| Some(std::mem::take(body["hosts"].as_array_mut()?)));
         lists.flatten().collect()
     }
 
     pub fn host_ips(&self, workspace: &str) -> Vec<String> {
         let hosts = self.hosts(workspace);
-        hosts
-            .iter()
-            .map(|host| host["ip"].as_str().unwrap_or_default().to_owned())
-            .collect()
+        hosts.iter().map(|host| host["ip"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// Waits for at least `n` hosts.
     #[track_caller]
     pub fn wait_hosts(&self, workspace: &str, n: usize, within: Duration) -> Vec<Value> {
         let (mut looked, mut taken) = (0, 0);
-        self.shared
-            .expect(&format!("{n} hosts in {workspace}"), within, |state| {
-                let new = state.posts[looked..]
-                    .iter()
-                    .filter(|post| post.workspace == workspace);
-                taken += new.map(Post::hosts_taken).sum::<usize>();
-                looked = state.posts.len();
-                (taken >= n).then_some(())
-            });
+        self.shared.expect(&format!("{n} hosts in {workspace}"), within, |state| {
+            let new = state.posts[looked..].iter().filter(|post| post.workspace == workspace);
+            taken += new.map(Post::hosts_taken).sum::<usize>();
+            looked = state.posts.len();
+            (taken >= n).then_some(())
+        });
         self.hosts(workspace)
     }
 
     /// Everything in accepted posts that a real server would have lost or spoilt.
     pub fn losses(&self) -> Vec<String> {
-        self.shared
-            .lock()
-            .posts
-            .iter()
-            .flat_map(|post| post.lost.clone())
-            .collect()
+        self.shared.lock().posts.iter().flat_map(|post| post.lost.clone()).collect()
     }
 
     /// How often a fault has struck.
@@ -252,36 +189,20 @@ impl Standin {
 
     #[track_caller]
     pub fn wait_hits(&self, id: FaultId, n: usize, within: Duration) {
-        self.shared
-            .expect(&format!("{n} hits of a fault"), within, |state| {
-                (state.faults.hits(id) >= n).then_some(())
-            });
+        self.shared.expect(&format!("{n} hits of a fault"), within, |state| (state.faults.hits(id) >= n).then_some(()));
     }
 
     /// What was counted so far, on a server that counts.
     #[track_caller]
     pub fn counts(&self) -> Counts {
-        self.shared
-            .options
-            .counter
-            .as_ref()
-            .expect("a server that counts")
-            .counts()
+        self.shared.options.counter.as_ref().expect("a server that counts").counts()
     }
 
     /// Waits until so many hosts were counted, repeats included.
     #[track_caller]
     pub fn wait_counted(&self, hosts: u64, within: Duration) -> Counts {
-        let counter = self
-            .shared
-            .options
-            .counter
-            .as_ref()
-            .expect("a server that counts");
-        self.shared
-            .expect(&format!("{hosts} counted hosts"), within, |_| {
-                (counter.hosts() >= hosts).then_some(())
-            });
+        let counter = self.shared.options.counter.as_ref().expect("a server that counts");
+        self.shared.expect(&format!("{hosts} counted hosts"), within, |_| (counter.hosts() >= hosts).then_some(()));
         counter.counts()
     }
 }

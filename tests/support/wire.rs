@@ -62,11 +62,7 @@ pub fn cut(socket: &TcpStream, cut: Cut) {
         let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
     }
     // A shutdown for writing would send FIN before the reset.
-    let how = if cut == Cut::Reset {
-        Shutdown::Read
-    } else {
-        Shutdown::Both
-    };
+    let how = if cut == Cut::Reset { Shutdown::Read } else { Shutdown::Both };
     let _ = socket.shutdown(how);
 }
 
@@ -107,8 +103,7 @@ impl Identity {
     /// A self-signed certificate for these names or addresses, as Faraday set-ups usually have.
     pub fn self_signed(names: &[&str]) -> Identity {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let made =
-            rcgen::generate_simple_self_signed(names).expect("a certificate for plain names");
+        let made = rcgen::generate_simple_self_signed(names).expect("a certificate for plain names");
         Identity {
             chain: vec![made.cert.der().clone()],
             key: PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into()),

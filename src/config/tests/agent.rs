@@ -13,23 +13,11 @@ fn every_agent_key() {
         "agent_name: 'a / b', description: d, executors: {e: {cmd: x}}, state_dir: /s, max_concurrent_runs: '4', \
          stop_grace_s: 0.5, sync_ms: 0, journal_bytes_max: 1000, delivery_grace_s: 5, retry_days: 1",
     );
-    assert_eq!(
-        (told.name.as_str(), told.description.as_str()),
-        ("a / b", "d")
-    );
-    assert_eq!(
-        (told.state_dir, told.concurrent_runs_max),
-        (Some(PathBuf::from("/s")), Some(4))
-    );
-    assert_eq!(
-        (told.stop_grace, told.sync),
-        (Duration::from_millis(500), Duration::ZERO)
-    );
+    assert_eq!((told.name.as_str(), told.description.as_str()), ("a / b", "d"));
+    assert_eq!((told.state_dir, told.concurrent_runs_max), (Some(PathBuf::from("/s")), Some(4)));
+    assert_eq!((told.stop_grace, told.sync), (Duration::from_millis(500), Duration::ZERO));
     assert_eq!(told.journal_bytes_max, 1000);
-    assert_eq!(
-        (told.delivery_grace, told.retry),
-        (Duration::from_secs(5), Duration::from_secs(86_400))
-    );
+    assert_eq!((told.delivery_grace, told.retry), (Duration::from_secs(5), Duration::from_secs(86_400)));
 }
 
 #[test]
@@ -44,14 +32,8 @@ fn what_is_wrong_with_an_agent() {
                     "agent.executors: missing; expected a mapping of names to executors",
                 ],
             ),
-            (
-                "agent_name: ' ', executors: {}",
-                &["agent.agent_name: \" \" is not a name"],
-            ),
-            (
-                "agent_name: \"a\\nb\", executors: {}",
-                &["agent.agent_name: \"a\\nb\" is not a name"],
-            ),
+            ("agent_name: ' ', executors: {}", &["agent.agent_name: \" \" is not a name"]),
+            ("agent_name: \"a\\nb\", executors: {}", &["agent.agent_name: \"a\\nb\" is not a name"]),
             (
                 "agent_name: a, executors: [nmap]",
                 &["agent.executors: a list where a mapping of keys to values is expected"],
@@ -91,23 +73,12 @@ fn what_deserves_a_warning() {
     check_warnings(
         in_executor,
         &[
-            (
-                "cmd: x, tiemout_s: 1",
-                &["agent.executors.e.tiemout_s: unknown key, not read; did you mean timeout_s?"],
-            ),
-            (
-                "cmd: x, repo_executor: nmap",
-                &["agent.executors.e.cmd: not used, because there is a repo_executor"],
-            ),
-            (
-                "cmd: x, cmd: y",
-                &["agent.executors.e.cmd: given more than once; the last one counts"],
-            ),
+            ("cmd: x, tiemout_s: 1", &["agent.executors.e.tiemout_s: unknown key, not read; did you mean timeout_s?"]),
+            ("cmd: x, repo_executor: nmap", &["agent.executors.e.cmd: not used, because there is a repo_executor"]),
+            ("cmd: x, cmd: y", &["agent.executors.e.cmd: given more than once; the last one counts"]),
             (
                 "cmd: x, params: {T: {mandatory: no, type: ip, base: s, comment: s}}",
-                &[
-                    "agent.executors.e.params.T.comment: unknown key, not read; known here: mandatory, type, base",
-                ],
+                &["agent.executors.e.params.T.comment: unknown key, not read; known here: mandatory, type, base"],
             ),
             (
                 "cmd: x, params: {T: {mandatory: no, type: ip, base: s, basis: s}}",
@@ -124,14 +95,8 @@ fn what_deserves_a_warning() {
     check_warnings(
         in_agent,
         &[
-            (
-                "agent_name: a, executors: {}",
-                &["agent.executors: empty; the server will have nothing to run here"],
-            ),
-            (
-                "agent_name: a, executors: ",
-                &["agent.executors: empty; the server will have nothing to run here"],
-            ),
+            ("agent_name: a, executors: {}", &["agent.executors: empty; the server will have nothing to run here"]),
+            ("agent_name: a, executors: ", &["agent.executors: empty; the server will have nothing to run here"]),
             (
                 "agent_name: a, executors: {e: {cmd: x}}, descripcion: d",
                 &["agent.descripcion: unknown key, not read; did you mean description?"],
@@ -142,36 +107,18 @@ fn what_deserves_a_warning() {
         |section| format!("{}{section}", file(SERVER, AGENT)),
         &[
             ("", &[]),
-            (
-                "tokens: {agnet: x}",
-                &["tokens.agnet: unknown key, not read; did you mean agent?"],
-            ),
-            (
-                "token: {}",
-                &["token: unknown key, not read; did you mean tokens?"],
-            ),
-            (
-                "plugins: {}",
-                &["plugins: unknown key, not read; known here: server, tokens, agent"],
-            ),
+            ("tokens: {agnet: x}", &["tokens.agnet: unknown key, not read; did you mean agent?"]),
+            ("token: {}", &["token: unknown key, not read; did you mean tokens?"]),
+            ("plugins: {}", &["plugins: unknown key, not read; known here: server, tokens, agent"]),
         ],
     );
 }
 
 #[test]
 fn of_a_key_given_twice_the_last_counts() {
-    let text = file(
-        SERVER,
-        "agent_name: a, executors: {e: {cmd: x}, e: {cmd: y}}",
-    );
+    let text = file(SERVER, "agent_name: a, executors: {e: {cmd: x}, e: {cmd: y}}");
     let (settings, warnings) = parse(&text).expect("settings");
     assert_eq!(settings.agent.executors.len(), 1);
-    assert_eq!(
-        settings.agent.executors[0].program,
-        Program::Command("y".into())
-    );
-    assert_eq!(
-        lines(&warnings),
-        ["agent.executors.e: given more than once; the last one counts"]
-    );
+    assert_eq!(settings.agent.executors[0].program, Program::Command("y".into()));
+    assert_eq!(lines(&warnings), ["agent.executors.e: given more than once; the last one counts"]);
 }

@@ -21,23 +21,19 @@ fn file(server: &str, agent: &str) -> String {
 }
 
 fn server(text: &str) -> Server {
-    let (settings, warnings) =
-        parse(&file(text, AGENT)).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"));
+    let (settings, warnings) = parse(&file(text, AGENT)).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"));
     assert_eq!(lines(&warnings), [""; 0], "{text}");
     settings.server
 }
 
 fn agent(text: &str) -> Agent {
-    let (settings, warnings) =
-        parse(&file(SERVER, text)).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"));
+    let (settings, warnings) = parse(&file(SERVER, text)).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"));
     assert_eq!(lines(&warnings), [""; 0], "{text}");
     settings.agent
 }
 
 fn executor(text: &str) -> Executor {
-    agent(&format!("agent_name: a, executors: {{e: {{{text}}}}}"))
-        .executors
-        .remove(0)
+    agent(&format!("agent_name: a, executors: {{e: {{{text}}}}}")).executors.remove(0)
 }
 
 fn lines(findings: &[Finding]) -> Vec<String> {
@@ -58,8 +54,7 @@ fn check_problems(section: impl Fn(&str) -> String, table: &[(&str, &[&str])]) {
 
 fn check_warnings(section: impl Fn(&str) -> String, table: &[(&str, &[&str])]) {
     for (text, expected) in table {
-        let (_, warnings) =
-            parse(&section(text)).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"));
+        let (_, warnings) = parse(&section(text)).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"));
         assert_eq!(lines(&warnings), *expected, "{text}");
     }
 }

@@ -32,14 +32,8 @@ fn tell(piece: Piece<'_>) -> String {
     match piece {
         Piece::Host(bytes) => format!("host {}", std::str::from_utf8(bytes).unwrap()),
         Piece::Credential(bytes) => format!("credential {}", std::str::from_utf8(bytes).unwrap()),
-        Piece::Document {
-            hosts: true,
-            credentials: false,
-        } => "document".into(),
-        Piece::Document {
-            hosts: false,
-            credentials: true,
-        } => "document of credentials".into(),
+        Piece::Document { hosts: true, credentials: false } => "document".into(),
+        Piece::Document { hosts: false, credentials: true } => "document of credentials".into(),
         Piece::Document { .. } => "document of both".into(),
         Piece::Fault(fault) => format!("{:?} {}", fault.kind, fault.quote.escape_ascii()),
         Piece::End => "end".into(),
@@ -52,27 +46,15 @@ fn read_split(stream: &[u8], piece_bytes_max: usize) -> Vec<String> {
     let text = stream.escape_ascii();
     for at in 0..=stream.len() {
         let (left, right) = stream.split_at(at);
-        assert_eq!(
-            read([left, right], piece_bytes_max),
-            whole,
-            "split at {at}: {text}"
-        );
+        assert_eq!(read([left, right], piece_bytes_max), whole, "split at {at}: {text}");
     }
     for len in [1, 2, 3, 7, 8, 9] {
-        assert_eq!(
-            read(stream.chunks(len), piece_bytes_max),
-            whole,
-            "chunks of {len}: {text}"
-        );
+        assert_eq!(read(stream.chunks(len), piece_bytes_max), whole, "chunks of {len}: {text}");
     }
     let mut random = Random::new(stream.len() as u64);
     for _ in 0..8 {
         let chunks = random.split(stream);
-        assert_eq!(
-            read(chunks.iter().copied(), piece_bytes_max),
-            whole,
-            "chunks {chunks:?}"
-        );
+        assert_eq!(read(chunks.iter().copied(), piece_bytes_max), whole, "chunks {chunks:?}");
     }
     whole
 }
@@ -81,12 +63,7 @@ fn read_split(stream: &[u8], piece_bytes_max: usize) -> Vec<String> {
 #[track_caller]
 fn check(stream: impl AsRef<[u8]>, expected: &[&str]) {
     let stream = stream.as_ref();
-    assert_eq!(
-        read_split(stream, 1 << 20),
-        expected,
-        "{}",
-        stream.escape_ascii()
-    );
+    assert_eq!(read_split(stream, 1 << 20), expected, "{}", stream.escape_ascii());
 }
 
 /// A small generator of the same numbers for the same seed (xorshift64*).

@@ -10,33 +10,17 @@ fn value(random: &mut Random, depth: usize) -> String {
     let kinds = if depth == 0 { 4 } else { 6 };
     match random.below(kinds) {
         0 => text(random),
-        1 => random
-            .pick(&[
-                "0",
-                "-0",
-                "1",
-                "-12",
-                "3.25",
-                "1e9",
-                "-0.5E-3",
-                "1234567890123",
-                "7.0e+1",
-            ])
-            .into(),
+        1 => random.pick(&["0", "-0", "1", "-12", "3.25", "1e9", "-0.5E-3", "1234567890123", "7.0e+1"]).into(),
         2 => random.pick(&["true", "false", "null"]).into(),
         3 => random.pick(&["{}", "[]", "\"\"", "[ ]", "{ }"]).into(),
         4 => {
-            let elements: Vec<String> = (0..random.below(4))
-                .map(|_| value(random, depth - 1))
-                .collect();
+            let elements: Vec<String> = (0..random.below(4)).map(|_| value(random, depth - 1)).collect();
             list(random, &elements)
         }
         _ => {
             let members: Vec<String> = (0..random.below(4)).map(|_| text(random)).collect();
-            let members: Vec<(String, String)> = members
-                .into_iter()
-                .map(|key| (key, value(random, depth - 1)))
-                .collect();
+            let members: Vec<(String, String)> =
+                members.into_iter().map(|key| (key, value(random, depth - 1))).collect();
             object(random, &members)
         }
     }
@@ -80,17 +64,7 @@ fn object(random: &mut Random, members: &[(String, String)]) -> String {
     let mut printed = "{".to_string();
     for (i, (key, value)) in members.iter().enumerate() {
         let comma = if i == 0 { "" } else { "," };
-        printed += &[
-            blank(random),
-            comma,
-            blank(random),
-            key,
-            blank(random),
-            ":",
-            blank(random),
-            value,
-        ]
-        .concat();
+        printed += &[blank(random), comma, blank(random), key, blank(random), ":", blank(random), value].concat();
     }
     printed + blank(random) + "}"
 }
@@ -100,16 +74,11 @@ fn document(random: &mut Random) -> (String, Vec<String>) {
     let mut members = Vec::new();
     let mut told = Vec::new();
     for _ in 0..random.below(4) {
-        let (key, piece) = random.pick(&[
-            ("\"hosts\"", "host"),
-            ("\"credentials\"", "credential"),
-            ("\"x\"", ""),
-        ]);
+        let (key, piece) = random.pick(&[("\"hosts\"", "host"), ("\"credentials\"", "credential"), ("\"x\"", "")]);
         let value = match piece {
             "" => value(random, 3),
             _ => {
-                let elements: Vec<String> =
-                    (0..random.below(4)).map(|_| value(random, 4)).collect();
+                let elements: Vec<String> = (0..random.below(4)).map(|_| value(random, 4)).collect();
                 told.extend(elements.iter().map(|element| format!("{piece} {element}")));
                 list(random, &elements)
             }
@@ -119,12 +88,7 @@ fn document(random: &mut Random) -> (String, Vec<String>) {
     let has = |key: &str| members.iter().any(|(k, _)| k == key);
     told.push(tell_lists(has("\"hosts\""), has("\"credentials\"")));
     // What follows a brace in column 0 may be another document; that has its own tests.
-    (
-        object(random, &members).replace("\n{", "\n {"),
-        told.iter()
-            .map(|line| line.replace("\n{", "\n {"))
-            .collect(),
-    )
+    (object(random, &members).replace("\n{", "\n {"), told.iter().map(|line| line.replace("\n{", "\n {")).collect())
 }
 
 fn tell_lists(hosts: bool, credentials: bool) -> String {
@@ -144,26 +108,16 @@ fn random_documents_come_out_as_printed() {
             stream += &(printed + random.pick(&["", "\n", " ", "\r\n", "\n \n"]));
             expected.extend(told);
         }
-        for chunks in [
-            vec![stream.as_bytes()],
-            stream.as_bytes().chunks(1).collect(),
-            random.split(stream.as_bytes()),
-        ] {
-            let told = read(chunks, 1 << 20)
-                .into_iter()
-                .map(without_quote)
-                .collect::<Vec<_>>();
+        for chunks in [vec![stream.as_bytes()], stream.as_bytes().chunks(1).collect(), random.split(stream.as_bytes())]
+        {
+            let told = read(chunks, 1 << 20).into_iter().map(without_quote).collect::<Vec<_>>();
             assert_eq!(told, expected, "seed {seed}: {stream}");
         }
     }
 }
 
 fn without_quote(told: String) -> String {
-    if told.starts_with("NoLists") {
-        "NoLists".into()
-    } else {
-        told
-    }
+    if told.starts_with("NoLists") { "NoLists".into() } else { told }
 }
 
 /// The members of an object, repeated ones too.
@@ -210,11 +164,7 @@ fn judge(line: &[u8]) -> Option<Option<Vec<(String, Value)>>> {
         let Value::Array(elements) = value else {
             continue;
         };
-        pieces.extend(
-            elements
-                .into_iter()
-                .map(|element| (piece.to_string(), element)),
-        );
+        pieces.extend(elements.into_iter().map(|element| (piece.to_string(), element)));
     }
     Some(Some(pieces))
 }
@@ -226,10 +176,7 @@ fn damage(random: &mut Random, line: &mut Vec<u8>) {
             0 => line[at] ^= 1 << random.below(8),
             1 => _ = line.remove(at),
             2 => line[at] = random.pick(b"{}[]\",:\\0-.eE tfn\x00\x1f\x7f\x80\xc3\xff"),
-            3 => line.insert(
-                at,
-                random.pick(b"{}[]\",:\\0-.eE tfn\x00\x1f\x7f\x80\xc3\xff"),
-            ),
+            3 => line.insert(at, random.pick(b"{}[]\",:\\0-.eE tfn\x00\x1f\x7f\x80\xc3\xff")),
             _ => line.truncate(at.max(1)),
         }
         line.retain(|&byte| byte != b'\n' && byte != b'\r');
@@ -245,35 +192,20 @@ fn damaged_documents_are_judged_as_serde_json_does_and_cost_no_other_line() {
     let (mut whole, mut broken) = (0, 0);
     for seed in 0..60_000 {
         let mut random = Random::new(seed);
-        let mut line = document(&mut random)
-            .0
-            .replace(['\n', '\r'], " ")
-            .into_bytes();
+        let mut line = document(&mut random).0.replace(['\n', '\r'], " ").into_bytes();
         damage(&mut random, &mut line);
         let stream = [&line, &b"\n{\"hosts\":[{\"good\":1}]}\n"[..]].concat();
         let told = read([&stream[..]], 1 << 20);
         let text = stream.escape_ascii();
-        assert_eq!(
-            read(random.split(&stream), 1 << 20),
-            told,
-            "seed {seed}: {text}"
-        );
-        assert!(
-            told.ends_with(&good.map(String::from)),
-            "seed {seed}: {text}: {told:?}"
-        );
+        assert_eq!(read(random.split(&stream), 1 << 20), told, "seed {seed}: {text}");
+        assert!(told.ends_with(&good.map(String::from)), "seed {seed}: {text}: {told:?}");
         let told = &told[..told.len() - 2];
-        let fault = told
-            .iter()
-            .any(|line| line.starts_with("Not") || line.starts_with("Unfinished"));
+        let fault = told.iter().any(|line| line.starts_with("Not") || line.starts_with("Unfinished"));
         match judge(&line) {
             None if line.trim_ascii().is_empty() => assert!(told.is_empty()),
             None => {
                 broken += 1;
-                assert!(
-                    fault || two_documents(&line),
-                    "seed {seed}: {text}: {told:?}"
-                );
+                assert!(fault || two_documents(&line), "seed {seed}: {text}: {told:?}");
             }
             Some(pieces) => {
                 whole += 1;
@@ -289,17 +221,12 @@ fn damaged_documents_are_judged_as_serde_json_does_and_cost_no_other_line() {
             }
         }
     }
-    assert!(
-        whole > 1000 && broken > 1000,
-        "the damage is too much or too little: {whole} whole, {broken} broken"
-    );
+    assert!(whole > 1000 && broken > 1000, "the damage is too much or too little: {whole} whole, {broken} broken");
 }
 
 /// A line may hold several documents; `serde_json` wants to be asked for each.
 fn two_documents(line: &[u8]) -> bool {
-    serde_json::Deserializer::from_slice(line)
-        .into_iter::<IgnoredAny>()
-        .all(|document| document.is_ok())
+    serde_json::Deserializer::from_slice(line).into_iter::<IgnoredAny>().all(|document| document.is_ok())
 }
 
 #[test]
@@ -339,16 +266,8 @@ fn random_bytes_do_no_harm() {
         for piece_bytes_max in [1 << 20, 8] {
             let whole = read([&stream[..]], piece_bytes_max);
             let text = stream.escape_ascii();
-            assert_eq!(
-                read(stream.chunks(1), piece_bytes_max),
-                whole,
-                "seed {seed}: {text}"
-            );
-            assert_eq!(
-                read(random.split(&stream), piece_bytes_max),
-                whole,
-                "seed {seed}: {text}"
-            );
+            assert_eq!(read(stream.chunks(1), piece_bytes_max), whole, "seed {seed}: {text}");
+            assert_eq!(read(random.split(&stream), piece_bytes_max), whole, "seed {seed}: {text}");
         }
     }
 }

@@ -25,16 +25,7 @@ fn documents_follow_each_other_in_any_way() {
 
 #[test]
 fn nothing_comes_of_nothing() {
-    for stream in [
-        "",
-        "\n",
-        "\r\n",
-        " ",
-        " \n",
-        "\t\n  \n \r\n",
-        "\u{feff}",
-        "\u{feff}\n",
-    ] {
+    for stream in ["", "\n", "\r\n", " ", " \n", "\t\n  \n \r\n", "\u{feff}", "\u{feff}\n"] {
         check(stream, &[]);
     }
 }
@@ -64,46 +55,24 @@ fn pieces_are_cut_as_printed() {
 fn only_the_lists_at_the_top_are_cut() {
     check(
         r#"{"a":{"hosts":[1]},"b":[{"hosts":[2]},[]],"hosts":[{"hosts":[3],"credentials":[4]}],"credentials":[{"hosts":[5]}],"c":"hosts"}"#,
-        &[
-            r#"host {"hosts":[3],"credentials":[4]}"#,
-            r#"credential {"hosts":[5]}"#,
-            "document of both",
-        ],
+        &[r#"host {"hosts":[3],"credentials":[4]}"#, r#"credential {"hosts":[5]}"#, "document of both"],
     );
-    check(
-        r#"{"credentials":[1,2],"execution_id":5}"#,
-        &["credential 1", "credential 2", "document of credentials"],
-    );
-    check(
-        r#"{"hosts":[1],"credentials":null}"#,
-        &["host 1", "document"],
-    );
+    check(r#"{"credentials":[1,2],"execution_id":5}"#, &["credential 1", "credential 2", "document of credentials"]);
+    check(r#"{"hosts":[1],"credentials":null}"#, &["host 1", "document"]);
     check(r#"{"hosts":[],"command":{"tool":"x"}}"#, &["document"]);
 }
 
 #[test]
 fn a_list_may_come_twice_and_its_name_may_be_escaped() {
-    check(
-        r#"{"hosts":[1],"x":2,"hosts":[3]}"#,
-        &["host 1", "host 3", "document"],
-    );
+    check(r#"{"hosts":[1],"x":2,"hosts":[3]}"#, &["host 1", "host 3", "document"]);
     check(
         r#"{"hos\u0074s":[1],"\u0063redentials":[2],"hosts\u0000":[3],"\ud800":[4],"h\u006fsts\"":[5]}"#,
         &["host 1", "credential 2", "document of both"],
     );
-    let escaped: String = "credentials"
-        .bytes()
-        .map(|b| format!("\\u{b:04X}"))
-        .collect();
-    check(
-        format!(r#"{{"{escaped}":[1]}}"#),
-        &["credential 1", "document of credentials"],
-    );
+    let escaped: String = "credentials".bytes().map(|b| format!("\\u{b:04X}")).collect();
+    check(format!(r#"{{"{escaped}":[1]}}"#), &["credential 1", "document of credentials"]);
     let long = "hosts".repeat(100);
-    check(
-        format!(r#"{{"{long}":[1],"hosts":[2],"{long}":[3]}}"#),
-        &["host 2", "document"],
-    );
+    check(format!(r#"{{"{long}":[1],"hosts":[2],"{long}":[3]}}"#), &["host 2", "document"]);
 }
 
 #[test]
@@ -135,10 +104,7 @@ fn an_empty_line_between_documents_ends_the_stream() {
         ("{\n\"hosts\":[1]\n}\n\n", None),
         ("\n{\"hosts\":[1]}\n\nabc", Some("ignored 3")),
         ("{\"hosts\":[1]}\n\n\n", Some("ignored 1")),
-        (
-            "{\"hosts\":[1]}\n\n{\"hosts\":[2]}\n\nabc\n",
-            Some("ignored 19"),
-        ),
+        ("{\"hosts\":[1]}\n\n{\"hosts\":[2]}\n\nabc\n", Some("ignored 19")),
     ] {
         let mut expected = vec!["host 1", "document", "end"];
         expected.extend(ignored);
@@ -152,10 +118,7 @@ fn an_empty_line_between_documents_ends_the_stream() {
 #[test]
 fn a_line_of_blanks_is_not_an_end() {
     for blanks in [" ", "\t", "\r\r", " \r", "\r "] {
-        check(
-            format!("{{\"hosts\":[1]}}\n{blanks}\n{{\"hosts\":[2]}}"),
-            &["host 1", "document", "host 2", "document"],
-        );
+        check(format!("{{\"hosts\":[1]}}\n{blanks}\n{{\"hosts\":[2]}}"), &["host 1", "document", "host 2", "document"]);
     }
 }
 
@@ -184,18 +147,7 @@ fn any_indentation_passes() {
             .collect();
         let host = |i: usize| format!("host{}", document["hosts"][i]);
         let credential = format!("credential{}", document["credentials"][0]);
-        assert_eq!(
-            told,
-            [
-                credential,
-                host(0),
-                host(1),
-                host(2),
-                host(3),
-                "documentofboth".into()
-            ],
-            "{indent:?}"
-        );
+        assert_eq!(told, [credential, host(0), host(1), host(2), host(3), "documentofboth".into()], "{indent:?}");
     }
 }
 
@@ -231,10 +183,7 @@ fn a_document_without_lists_is_walked_through_in_little_memory() {
     let mut framer = Framer::new(1 << 20);
     let mut feed = |mut input: &[u8]| {
         while let Some(piece) = framer.next(&mut input) {
-            assert!(
-                matches!(piece, Piece::Host(b"1") | Piece::Document { .. }),
-                "{piece:?}"
-            );
+            assert!(matches!(piece, Piece::Host(b"1") | Piece::Document { .. }), "{piece:?}");
         }
         framer.kept_bytes()
     };

@@ -17,11 +17,7 @@ pub fn answer_words(status: u16, body: &[u8]) -> String {
         Err(_) => page_words(&body),
     };
     let line = excerpt(&words, WORDS_CHARS_MAX);
-    if line.is_empty() {
-        format!("HTTP status {status} without a word")
-    } else {
-        line
-    }
+    if line.is_empty() { format!("HTTP status {status} without a word") } else { line }
 }
 
 fn json_words(answer: &Value) -> String {
@@ -58,14 +54,8 @@ fn collect<'a>(tree: &'a Value, path: &mut Vec<&'a str>, found: &mut Vec<String>
         Value::Array(items) => items.iter().for_each(|item| collect(item, path, found)),
         Value::Null => {}
         leaf => {
-            let words = leaf
-                .as_str()
-                .map_or_else(|| leaf.to_string(), str::to_owned);
-            found.push(if path.is_empty() {
-                words
-            } else {
-                format!("{}: {words}", path.join("."))
-            });
+            let words = leaf.as_str().map_or_else(|| leaf.to_string(), str::to_owned);
+            found.push(if path.is_empty() { words } else { format!("{}: {words}", path.join(".")) });
         }
     }
 }
@@ -92,19 +82,12 @@ fn page_words(page: &str) -> String {
 
 /// The text up to the next tag, and from it on; `<` before anything but a name, `/` or `!` is an ordinary character.
 fn split_at_tag(text: &str) -> Option<(&str, &str)> {
-    let starts_tag = |at: usize| {
-        text[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!')
-    };
-    text.match_indices('<')
-        .find(|(at, _)| starts_tag(*at))
-        .map(|(at, _)| text.split_at(at))
+    let starts_tag = |at: usize| text[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
+    text.match_indices('<').find(|(at, _)| starts_tag(*at)).map(|(at, _)| text.split_at(at))
 }
 
 fn opens(tag: &str, element: &str) -> bool {
-    let name = tag[1..]
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .next()
-        .unwrap_or_default();
+    let name = tag[1..].split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
     name.eq_ignore_ascii_case(element)
 }
 
@@ -112,10 +95,7 @@ fn opens(tag: &str, element: &str) -> bool {
 fn after_end<'a>(text: &'a str, element: &str) -> &'a str {
     let mut rest = text;
     while let Some((_, from)) = rest.split_once("</") {
-        if from
-            .get(..element.len())
-            .is_some_and(|name| name.eq_ignore_ascii_case(element))
-        {
+        if from.get(..element.len()).is_some_and(|name| name.eq_ignore_ascii_case(element)) {
             return from.split_once('>').map_or("", |(_, after)| after);
         }
         rest = from;
@@ -135,9 +115,5 @@ fn unescape(text: &str) -> String {
         ("&nbsp;", " "),
         ("&amp;", "&"),
     ];
-    entities
-        .iter()
-        .fold(text.to_owned(), |text, (entity, character)| {
-            text.replace(entity, character)
-        })
+    entities.iter().fold(text.to_owned(), |text, (entity, character)| text.replace(entity, character))
 }

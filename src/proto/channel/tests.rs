@@ -8,21 +8,14 @@ use crate::proto::param::{Param, ParamType};
 const RUN_SOCKETIO: &str = r#"42/dispatcher,["run",{"execution_ids":[1,2],"agent_id":1,"workspaces":["ws1","ws2"],"action":"RUN","executor":"nmap","args":{"TARGET":["10.0.0.1"]},"plugin_args":{"ignore_info":false,"resolve_hostname":true,"vuln_tag":null,"service_tag":null,"hostname_tag":null,"min_severity":null,"max_severity":null}}]"#;
 const RUN_RAW: &str = r#"{"execution_ids": [1], "agent_id": 1, "workspaces": ["old1"], "action": "RUN", "executor": "ok", "args": {"TARGET": "192.0.2.1", "PORTS": "80"}, "plugin_args": {"ignore_info": false, "resolve_hostname": true, "vuln_tag": null, "service_tag": null, "host_tag": null}}"#;
 const RUN_RAW_TWO: &str = r#"{"execution_ids": [2, 3], "agent_id": 1, "workspaces": ["old1", "old2"], "action": "RUN", "executor": "ok", "args": {"TARGET": "192.0.2.1"}, "plugin_args": {"ignore_info": true, "resolve_hostname": false, "vuln_tag": ["vt1", "vt2"], "service_tag": ["st"], "host_tag": ["ht"]}}"#;
-const OPEN: &str =
-    r#"0{"sid":"x","upgrades":[],"pingTimeout":220000,"pingInterval":60000,"maxPayload":1000000}"#;
+const OPEN: &str = r#"0{"sid":"x","upgrades":[],"pingTimeout":220000,"pingInterval":60000,"maxPayload":1000000}"#;
 
 /// Frames that servers sent, and one with a password in each place where a RUN has room for one.
 const RECORDED: &[(Protocol, &str)] = &[
     (Protocol::SocketIo, OPEN),
     (Protocol::SocketIo, r#"40/dispatcher,{"sid":"abc"}"#),
-    (
-        Protocol::SocketIo,
-        r#"42/dispatcher,["message","Agent joined correctly to dispatcher namespace"]"#,
-    ),
-    (
-        Protocol::SocketIo,
-        r#"42/dispatcher,["disconnect",{"reason":"Invalid agent token!"}]"#,
-    ),
+    (Protocol::SocketIo, r#"42/dispatcher,["message","Agent joined correctly to dispatcher namespace"]"#),
+    (Protocol::SocketIo, r#"42/dispatcher,["disconnect",{"reason":"Invalid agent token!"}]"#),
     (Protocol::SocketIo, "43/dispatcher,7[]"),
     (Protocol::SocketIo, "41/dispatcher,"),
     (Protocol::SocketIo, RUN_SOCKETIO),
@@ -43,9 +36,7 @@ fn odd(note: &str) -> Heard {
 }
 
 fn run(ids: &[i64], workspaces: &[&str], executor: &str, args: Value, plugin_args: Value) -> Heard {
-    let (Value::Object(args), Value::Object(plugin_args)) = (args, plugin_args) else {
-        panic!("not objects")
-    };
+    let (Value::Object(args), Value::Object(plugin_args)) = (args, plugin_args) else { panic!("not objects") };
     Heard::Run(RunCommand {
         execution_ids: ids.to_vec(),
         workspaces: workspaces.iter().map(|w| w.to_string()).collect(),
@@ -96,19 +87,10 @@ fn what_a_socketio_server_was_recorded_to_send_is_understood() {
     let day = Duration::from_secs(86_400);
     let seconds = Duration::from_secs;
     let table = [
-        (
-            OPEN,
-            Heard::Opened {
-                ping_interval: seconds(60),
-                ping_timeout: seconds(220),
-            },
-        ),
+        (OPEN, Heard::Opened { ping_interval: seconds(60), ping_timeout: seconds(220) }),
         (
             r#"0{"pingInterval":0,"pingTimeout":18446744073709551615}"#,
-            Heard::Opened {
-                ping_interval: seconds(1),
-                ping_timeout: day,
-            },
+            Heard::Opened { ping_interval: seconds(1), ping_timeout: day },
         ),
         (
             r#"42/dispatcher,["message","Connected to faraday websocket"]"#,
@@ -123,34 +105,16 @@ fn what_a_socketio_server_was_recorded_to_send_is_understood() {
         ("41/dispatcher,", Heard::Left),
         ("41/dispatcher", Heard::Left),
         ("43/dispatcher,7[]", Heard::Ack(7)),
-        (
-            "43/dispatcher,18446744073709551615[\"x\"]",
-            Heard::Ack(u64::MAX),
-        ),
+        ("43/dispatcher,18446744073709551615[\"x\"]", Heard::Ack(u64::MAX)),
         (
             r#"42/dispatcher,["disconnect",{"reason":"Invalid agent token!"}]"#,
             Heard::Disconnect("Invalid agent token!".to_owned()),
         ),
-        (
-            r#"42/dispatcher,["disconnect"]"#,
-            Heard::Disconnect("no reason given".to_owned()),
-        ),
-        (
-            r#"44/dispatcher,"Unable to connect""#,
-            Heard::ConnectRefused("Unable to connect".to_owned()),
-        ),
-        (
-            r#"44/dispatcher,{"message":"Invalid namespace"}"#,
-            Heard::ConnectRefused("Invalid namespace".to_owned()),
-        ),
-        (
-            "44/dispatcher,",
-            Heard::ConnectRefused("no reason given".to_owned()),
-        ),
-        (
-            r#"42/dispatcher,["message",{"a":1}]"#,
-            Heard::Notice("no words but an object".to_owned()),
-        ),
+        (r#"42/dispatcher,["disconnect"]"#, Heard::Disconnect("no reason given".to_owned())),
+        (r#"44/dispatcher,"Unable to connect""#, Heard::ConnectRefused("Unable to connect".to_owned())),
+        (r#"44/dispatcher,{"message":"Invalid namespace"}"#, Heard::ConnectRefused("Invalid namespace".to_owned())),
+        ("44/dispatcher,", Heard::ConnectRefused("no reason given".to_owned())),
+        (r#"42/dispatcher,["message",{"a":1}]"#, Heard::Notice("no words but an object".to_owned())),
         (
             RUN_SOCKETIO,
             run(
@@ -182,14 +146,8 @@ fn malformed_and_unknown_socketio_frames_are_odd() {
         ("5", "an Engine.IO packet of unknown type '5'"),
         ("ß", "an Engine.IO packet of unknown type 'ß'"),
         ("<html>", "an Engine.IO packet of unknown type '<'"),
-        (
-            "0",
-            "an Engine.IO open packet without pingInterval and pingTimeout",
-        ),
-        (
-            "0{\"pingInterval\":60000}",
-            "an Engine.IO open packet without pingInterval and pingTimeout",
-        ),
+        ("0", "an Engine.IO open packet without pingInterval and pingTimeout"),
+        ("0{\"pingInterval\":60000}", "an Engine.IO open packet without pingInterval and pingTimeout"),
         (
             "0{\"pingInterval\":-1,\"pingTimeout\":\"2\"}",
             "an Engine.IO open packet without pingInterval and pingTimeout",
@@ -197,28 +155,16 @@ fn malformed_and_unknown_socketio_frames_are_odd() {
         ("40", "a packet for the namespace /"),
         ("42[\"run\",{}]", "a packet for the namespace /"),
         ("42/other,[\"run\",{}]", "a packet for the namespace /other"),
-        (
-            "42/dispatcher[\"run\",{}]",
-            "a packet for the namespace /dispatcher[\"run\"",
-        ),
+        ("42/dispatcher[\"run\",{}]", "a packet for the namespace /dispatcher[\"run\""),
         (
             "451-/dispatcher,[\"run\",{\"_placeholder\":true,\"num\":0}]",
             "a binary packet, which no Faraday server sends",
         ),
-        (
-            "45/dispatcher,[]",
-            "a binary packet, which no Faraday server sends",
-        ),
-        (
-            "46/dispatcher,1[]",
-            "a binary packet, which no Faraday server sends",
-        ),
+        ("45/dispatcher,[]", "a binary packet, which no Faraday server sends"),
+        ("46/dispatcher,1[]", "a binary packet, which no Faraday server sends"),
         ("49/dispatcher,", "a Socket.IO packet of unknown type '9'"),
         ("43/dispatcher,[]", "an acknowledgement without a usable id"),
-        (
-            "43/dispatcher,99999999999999999999[]",
-            "an acknowledgement without a usable id",
-        ),
+        ("43/dispatcher,99999999999999999999[]", "an acknowledgement without a usable id"),
         ("42/dispatcher,[]", "an event whose name is null"),
         ("42/dispatcher,[{}]", "an event whose name is an object"),
         ("42/dispatcher,[\"ru\\nn\",{}]", "an unknown event \"ru n\""),
@@ -226,21 +172,12 @@ fn malformed_and_unknown_socketio_frames_are_odd() {
     for (frame, note) in table {
         assert_eq!(Protocol::SocketIo.hear(frame), odd(note), "{frame}");
     }
-    for frame in [
-        "42/dispatcher,",
-        "42/dispatcher,{}",
-        "42/dispatcher,[\"run\",",
-        "42/dispatcher,7",
-        "42/dispatcher,[1e999]",
-    ] {
+    for frame in
+        ["42/dispatcher,", "42/dispatcher,{}", "42/dispatcher,[\"run\",", "42/dispatcher,7", "42/dispatcher,[1e999]"]
+    {
         let heard = Protocol::SocketIo.hear(frame);
-        let Heard::Odd { note, reply: None } = &heard else {
-            panic!("{frame}: {heard:?}")
-        };
-        assert!(
-            note.starts_with("an event that is not a JSON list: "),
-            "{frame}: {note}"
-        );
+        let Heard::Odd { note, reply: None } = &heard else { panic!("{frame}: {heard:?}") };
+        assert!(note.starts_with("an event that is not a JSON list: "), "{frame}: {note}");
     }
 }
 
@@ -252,16 +189,12 @@ fn a_bad_run_can_be_reported_on_both_channels() {
         problem: "args is a list, not an object".to_owned(),
     });
     let event = r#"42/dispatcher,["run",{"execution_ids":[7],"workspaces":["w"],"executor":"ok","args":[1]}]"#;
-    let object =
-        r#"{"action":"RUN","execution_ids":[7],"workspaces":["w"],"executor":"ok","args":[1]}"#;
+    let object = r#"{"action":"RUN","execution_ids":[7],"workspaces":["w"],"executor":"ok","args":[1]}"#;
     assert_eq!(Protocol::SocketIo.hear(event), bad);
     assert_eq!(Protocol::WebSocket.hear(object), bad);
 
     let empty = Protocol::SocketIo.hear(r#"42/dispatcher,["run"]"#);
-    assert!(
-        matches!(&empty, Heard::BadRun(bad) if bad.execution_ids.is_empty()),
-        "{empty:?}"
-    );
+    assert!(matches!(&empty, Heard::BadRun(bad) if bad.execution_ids.is_empty()), "{empty:?}");
 }
 
 #[test]
@@ -290,31 +223,18 @@ fn what_a_raw_server_was_recorded_to_send_is_understood() {
 fn odd_raw_messages_get_the_recorded_replies_byte_for_byte() {
     let no_action = r#"{"error": "'action' key is mandatory in this websocket connection"}"#;
     let no_ids = r#"{"error": "'execution_ids' key is mandatory in this websocket connection"}"#;
-    let no_workspaces =
-        r#"{"error": "'workspaces' key is mandatory in this websocket connection"}"#;
+    let no_workspaces = r#"{"error": "'workspaces' key is mandatory in this websocket connection"}"#;
     let table = [
         ("{}", Some(no_action)),
         (r#"{"execution_ids":[1]}"#, Some(no_action)),
         (r#"{"action":null}"#, Some(no_action)),
         (r#"{"action":5}"#, Some(no_action)),
-        (
-            r#"{"action":"FOO"}"#,
-            Some(r#"{"FOO_RESPONSE": "Error: Unrecognized action"}"#),
-        ),
-        (
-            r#"{"action":"run"}"#,
-            Some(r#"{"run_RESPONSE": "Error: Unrecognized action"}"#),
-        ),
-        (
-            r#"{"action":"a\"\n\\"}"#,
-            Some(r#"{"a\"\n\\_RESPONSE": "Error: Unrecognized action"}"#),
-        ),
+        (r#"{"action":"FOO"}"#, Some(r#"{"FOO_RESPONSE": "Error: Unrecognized action"}"#)),
+        (r#"{"action":"run"}"#, Some(r#"{"run_RESPONSE": "Error: Unrecognized action"}"#)),
+        (r#"{"action":"a\"\n\\"}"#, Some(r#"{"a\"\n\\_RESPONSE": "Error: Unrecognized action"}"#)),
         (r#"{"action":"RUN"}"#, Some(no_ids)),
         (r#"{"action":"RUN","workspaces":["w"]}"#, Some(no_ids)),
-        (
-            r#"{"action":"RUN","execution_ids":[1]}"#,
-            Some(no_workspaces),
-        ),
+        (r#"{"action":"RUN","execution_ids":[1]}"#, Some(no_workspaces)),
         ("", None),
         ("not JSON", None),
         ("[1]", None),
@@ -324,9 +244,7 @@ fn odd_raw_messages_get_the_recorded_replies_byte_for_byte() {
     ];
     for (frame, expected) in table {
         let heard = Protocol::WebSocket.hear(frame);
-        let Heard::Odd { note, reply } = &heard else {
-            panic!("{frame}: {heard:?}")
-        };
+        let Heard::Odd { note, reply } = &heard else { panic!("{frame}: {heard:?}") };
         assert_eq!(reply.as_deref(), expected, "{frame}");
         assert!(!note.is_empty(), "{frame}");
     }
@@ -339,10 +257,7 @@ fn frames_to_a_socketio_server_are_as_recorded() {
     assert_eq!(to.connect().as_deref(), Some("40/dispatcher,"));
     assert_eq!(to.pong(), Some("3"));
     assert!(to.acknowledges());
-    assert_eq!(
-        to.leave("token", "SIGTERM received"),
-        r#"42/dispatcher,["leave_agent"]"#
-    );
+    assert_eq!(to.leave("token", "SIGTERM received"), r#"42/dispatcher,["leave_agent"]"#);
     assert_eq!(
         to.join("1.a.b", &offers()[..1], 0),
         r#"42/dispatcher,0["join_agent",{"action":"JOIN_AGENT","token":"1.a.b","executors":[{"executor_name":"nmap","args":{"TARGET":{"mandatory":true,"type":"list","base":"list"}},"category":["Network Tools"],"tool":"nmap"}]}]"#
@@ -380,27 +295,16 @@ fn frames_to_a_raw_server_are_as_recorded() {
 
 #[test]
 fn an_executor_without_parameters_still_offers_an_object() {
-    let bare = ExecutorOffer {
-        params: vec![],
-        ..offers().remove(1)
-    };
+    let bare = ExecutorOffer { params: vec![], ..offers().remove(1) };
     let frame = Protocol::WebSocket.join("t", &[bare], 0);
     assert!(frame.contains(r#""args":{}"#), "{frame}");
 }
 
 #[test]
 fn words_of_the_server_cannot_forge_a_log_line() {
-    let long = format!(
-        r#"42/dispatcher,["message","{}\u001b[2J\nERROR forged"]"#,
-        "x".repeat(290)
-    );
-    let Heard::Notice(words) = Protocol::SocketIo.hear(&long) else {
-        panic!("no notice")
-    };
-    assert!(
-        words.chars().count() <= 301 && !words.contains(char::is_control),
-        "{words:?}"
-    );
+    let long = format!(r#"42/dispatcher,["message","{}\u001b[2J\nERROR forged"]"#, "x".repeat(290));
+    let Heard::Notice(words) = Protocol::SocketIo.hear(&long) else { panic!("no notice") };
+    assert!(words.chars().count() <= 301 && !words.contains(char::is_control), "{words:?}");
 }
 
 /// A fixed sequence, so that a failure can be repeated; xorshift64.
@@ -464,9 +368,6 @@ fn nesting_without_end_is_odd() {
         (Protocol::SocketIo, format!("0{deep}")),
         (Protocol::SocketIo, format!("44/dispatcher,{deep}")),
     ] {
-        assert!(matches!(
-            protocol.hear(&frame),
-            Heard::Odd { reply: None, .. } | Heard::ConnectRefused(_)
-        ));
+        assert!(matches!(protocol.hear(&frame), Heard::Odd { reply: None, .. } | Heard::ConnectRefused(_)));
     }
 }

@@ -22,10 +22,7 @@ fn a_run_keeps_ids_workspaces_and_the_order_of_its_arguments() {
     assert_eq!(run.execution_ids, [1, 2]);
     assert_eq!(run.workspaces, ["ws1", "ws2"]);
     assert_eq!(run.executor.as_deref(), Some("nmap"));
-    assert_eq!(
-        Value::Object(run.args.clone()).to_string(),
-        r#"{"Z":["10.0.0.1"],"A":80,"M":null}"#
-    );
+    assert_eq!(Value::Object(run.args.clone()).to_string(), r#"{"Z":["10.0.0.1"],"A":80,"M":null}"#);
     assert_eq!(run.plugin_args["ignore_info"], json!(false));
 }
 
@@ -38,18 +35,13 @@ fn what_is_missing_but_harmless_is_empty() {
     ];
     for message in sparse {
         let run = RunCommand::parse(message.clone()).unwrap();
-        assert_eq!(
-            (run.executor, run.args.len(), run.plugin_args.len()),
-            (None, 0, 0),
-            "{message}"
-        );
+        assert_eq!((run.executor, run.args.len(), run.plugin_args.len()), (None, 0, 0), "{message}");
     }
 }
 
 #[test]
 fn a_run_for_no_workspace_is_a_run() {
-    let run = RunCommand::parse(json!({ "execution_ids": [], "workspaces": [], "executor": "ok" }))
-        .unwrap();
+    let run = RunCommand::parse(json!({ "execution_ids": [], "workspaces": [], "executor": "ok" })).unwrap();
     assert_eq!((run.execution_ids.len(), run.workspaces.len()), (0, 0));
 }
 
@@ -58,12 +50,7 @@ fn a_bad_run_says_why_and_keeps_what_a_status_needs() {
     let table = [
         (json!(null), &[][..], None, "RUN is null, not an object"),
         (json!([1]), &[], None, "RUN is a list, not an object"),
-        (
-            json!({}),
-            &[],
-            None,
-            "execution_ids is missing; workspaces is missing",
-        ),
+        (json!({}), &[], None, "execution_ids is missing; workspaces is missing"),
         (
             json!({ "execution_ids": 7, "workspaces": ["w"], "executor": "ok" }),
             &[],
@@ -76,12 +63,7 @@ fn a_bad_run_says_why_and_keeps_what_a_status_needs() {
             None,
             "execution_ids has 3 entries that are not integers",
         ),
-        (
-            json!({ "execution_ids": [7], "executor": "ok" }),
-            &[7],
-            Some("ok"),
-            "workspaces is missing",
-        ),
+        (json!({ "execution_ids": [7], "executor": "ok" }), &[7], Some("ok"), "workspaces is missing"),
         (
             json!({ "execution_ids": [7], "workspaces": "w" }),
             &[7],
@@ -100,12 +82,7 @@ fn a_bad_run_says_why_and_keeps_what_a_status_needs() {
             None,
             "workspaces has 2 entries that are not names of workspaces",
         ),
-        (
-            json!({ "execution_ids": [7], "workspaces": ["a", "b"] }),
-            &[7],
-            None,
-            "1 execution_ids for 2 workspaces",
-        ),
+        (json!({ "execution_ids": [7], "workspaces": ["a", "b"] }), &[7], None, "1 execution_ids for 2 workspaces"),
         (
             json!({ "execution_ids": [7], "workspaces": ["w"], "executor": ["ok"] }),
             &[7],
@@ -131,11 +108,7 @@ fn a_bad_run_says_why_and_keeps_what_a_status_needs() {
             executor: executor.map(str::to_owned),
             problem: problem.to_owned(),
         };
-        assert_eq!(
-            RunCommand::parse(message.clone()),
-            Err(expected),
-            "{message}"
-        );
+        assert_eq!(RunCommand::parse(message.clone()), Err(expected), "{message}");
     }
 }
 
@@ -147,10 +120,7 @@ fn debug_of_a_run_shows_names_of_arguments_only() {
     });
     let shown = format!("{:?}", RunCommand::parse(message).unwrap());
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert!(
-        shown.contains("SECRET") && shown.contains("vuln_tag"),
-        "{shown}"
-    );
+    assert!(shown.contains("SECRET") && shown.contains("vuln_tag"), "{shown}");
 }
 
 #[test]
@@ -160,31 +130,17 @@ fn a_status_always_has_all_its_keys() {
         running.to_string(),
         r#"{"action":"RUN_STATUS","execution_ids":[1,2],"executor_name":"nmap","running":true,"successful":null,"message":"started"}"#
     );
-    let ended = RunStatus {
-        running: false,
-        successful: Some(true),
-        ..status("done")
-    }
-    .object();
-    assert_eq!(
-        (&ended["running"], &ended["successful"]),
-        (&json!(false), &json!(true))
-    );
+    let ended = RunStatus { running: false, successful: Some(true), ..status("done") }.object();
+    assert_eq!((&ended["running"], &ended["successful"]), (&json!(false), &json!(true)));
 }
 
 #[test]
 fn a_status_message_loses_its_nuls_and_is_cut_between_characters() {
     assert_eq!(status("a\0b\nc").object()["message"], "ab\nc");
-    assert_eq!(
-        status(&"x".repeat(MESSAGE_BYTES_MAX)).object()["message"],
-        "x".repeat(MESSAGE_BYTES_MAX)
-    );
+    assert_eq!(status(&"x".repeat(MESSAGE_BYTES_MAX)).object()["message"], "x".repeat(MESSAGE_BYTES_MAX));
     let long = format!("x{}", "é".repeat(MESSAGE_BYTES_MAX));
     let cut = format!("x{}…", "é".repeat((MESSAGE_BYTES_MAX - 1) / 2));
     assert_eq!(status(&long).object()["message"], cut);
-    let ghost = RunStatus {
-        executor_name: "gh\0ost".to_owned(),
-        ..status("")
-    };
+    let ghost = RunStatus { executor_name: "gh\0ost".to_owned(), ..status("") };
     assert_eq!(ghost.object()["executor_name"], "ghost");
 }

@@ -3,12 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn param(types: &[ParamType]) -> Param {
-    Param {
-        name: "TARGET".to_owned(),
-        mandatory: true,
-        types: types.to_vec(),
-        base: "string".to_owned(),
-    }
+    Param { name: "TARGET".to_owned(), mandatory: true, types: types.to_vec(), base: "string".to_owned() }
 }
 
 fn taken(of: ParamType, value: &Value) -> Option<String> {
@@ -24,16 +19,8 @@ fn a_fitting_value_becomes_the_text_of_the_environment() {
         (Integer, json!("80"), "80"),
         (Integer, json!(" +80 "), " +80 "),
         (Integer, json!(80.0), "80"),
-        (
-            Integer,
-            json!(18446744073709551615u64),
-            "18446744073709551615",
-        ),
-        (
-            Integer,
-            json!("123456789012345678901234567890"),
-            "123456789012345678901234567890",
-        ),
+        (Integer, json!(18446744073709551615u64), "18446744073709551615"),
+        (Integer, json!("123456789012345678901234567890"), "123456789012345678901234567890"),
         (String, json!("192.0.2.1"), "192.0.2.1"),
         (String, json!(""), ""),
         (String, json!("a b\n'c' \"d\" ü"), "a b\n'c' \"d\" ü"),
@@ -48,25 +35,12 @@ fn a_fitting_value_becomes_the_text_of_the_environment() {
         (Boolean, json!(0), "False"),
         (Boolean, json!(1.0), "True"),
         (List, json!([]), "[]"),
-        (
-            List,
-            json!(["10.0.0.1", 80, 1.5, true]),
-            r#"["10.0.0.1",80,1.5,true]"#,
-        ),
+        (List, json!(["10.0.0.1", 80, 1.5, true]), r#"["10.0.0.1",80,1.5,true]"#),
         (List, json!(["a \"b\"", "ü"]), r#"["a \"b\"","ü"]"#),
+        (Domains, json!(["example.com", "a_b.example.org"]), r#"["example.com","a_b.example.org"]"#),
         (
             Domains,
-            json!(["example.com", "a_b.example.org"]),
-            r#"["example.com","a_b.example.org"]"#,
-        ),
-        (
-            Domains,
-            json!([
-                "bücher.example",
-                "xn--p1ai.xn--p1ai",
-                "3.com",
-                "EXAMPLE.COM"
-            ]),
+            json!(["bücher.example", "xn--p1ai.xn--p1ai", "3.com", "EXAMPLE.COM"]),
             r#"["bücher.example","xn--p1ai.xn--p1ai","3.com","EXAMPLE.COM"]"#,
         ),
         (Domains, json!([]), "[]"),
@@ -85,12 +59,7 @@ fn a_fitting_value_becomes_the_text_of_the_environment() {
         (Url, json!("http://example.com"), "http://example.com"),
     ];
     for (of, value, expected) in table {
-        assert_eq!(
-            taken(of, &value).as_deref(),
-            Some(expected),
-            "{} {value}",
-            of.name()
-        );
+        assert_eq!(taken(of, &value).as_deref(), Some(expected), "{} {value}", of.name());
     }
 }
 
@@ -117,27 +86,9 @@ fn a_value_of_another_type_is_refused() {
                 json!({"data": 1}),
             ],
         ),
-        (
-            String,
-            vec![
-                json!(5),
-                json!(true),
-                json!(long),
-                json!(["a"]),
-                json!({"a": 1}),
-            ],
-        ),
+        (String, vec![json!(5), json!(true), json!(long), json!(["a"]), json!({"a": 1})]),
         (Password, vec![json!(5), json!(long)]),
-        (
-            Boolean,
-            vec![
-                json!("maybe"),
-                json!(""),
-                json!(2),
-                json!(0.5),
-                json!(["true"]),
-            ],
-        ),
+        (Boolean, vec![json!("maybe"), json!(""), json!(2), json!(0.5), json!(["true"])]),
         (
             List,
             vec![
@@ -293,59 +244,27 @@ fn the_limit_of_256_counts_characters() {
 fn any_of_several_types_suffices_and_the_first_that_fits_gives_the_text() {
     let either = param(&[ParamType::Ip, ParamType::Url]);
     assert_eq!(either.check(&json!("10.0.0.1")).as_deref(), Ok("10.0.0.1"));
-    assert_eq!(
-        either.check(&json!("http://a.com")).as_deref(),
-        Ok("http://a.com")
-    );
+    assert_eq!(either.check(&json!("http://a.com")).as_deref(), Ok("http://a.com"));
     assert!(either.check(&json!("neither")).is_err());
-    assert_eq!(
-        param(&[ParamType::String, ParamType::Boolean])
-            .check(&json!("yes"))
-            .as_deref(),
-        Ok("yes")
-    );
-    assert_eq!(
-        param(&[ParamType::Boolean, ParamType::String])
-            .check(&json!("yes"))
-            .as_deref(),
-        Ok("True")
-    );
+    assert_eq!(param(&[ParamType::String, ParamType::Boolean]).check(&json!("yes")).as_deref(), Ok("yes"));
+    assert_eq!(param(&[ParamType::Boolean, ParamType::String]).check(&json!("yes")).as_deref(), Ok("True"));
 }
 
 #[test]
 fn a_refusal_names_the_parameter_the_value_and_what_was_expected() {
     use ParamType::*;
-    let long = format!(
-        "TARGET = \"{}… is not an integer; expected a whole number such as 80",
-        "x".repeat(79)
-    );
+    let long = format!("TARGET = \"{}… is not an integer; expected a whole number such as 80", "x".repeat(79));
     let table: [(&[ParamType], Value, &str); 8] = [
-        (
-            &[List],
-            json!(5),
-            r#"TARGET = 5 is not a list; expected a JSON list such as ["10.0.0.1"]"#,
-        ),
-        (
-            &[List],
-            json!("10.0.0.1"),
-            r#"TARGET = "10.0.0.1" is not a list; expected a JSON list such as ["10.0.0.1"]"#,
-        ),
+        (&[List], json!(5), r#"TARGET = 5 is not a list; expected a JSON list such as ["10.0.0.1"]"#),
+        (&[List], json!("10.0.0.1"), r#"TARGET = "10.0.0.1" is not a list; expected a JSON list such as ["10.0.0.1"]"#),
         (
             &[Ip, Url],
             json!("x"),
             "TARGET = \"x\" is not an ip or a url; expected an address such as 10.0.0.1 or 2001:db8::1 or a URL such as https://example.com/",
         ),
-        (
-            &[Boolean],
-            Value::Null,
-            "TARGET = null is not a boolean; expected true or false",
-        ),
+        (&[Boolean], Value::Null, "TARGET = null is not a boolean; expected true or false"),
         (&[Integer], json!("x".repeat(500)), &long),
-        (
-            &[Password],
-            json!(12345),
-            "TARGET is not a password; expected text of at most 256 characters",
-        ),
+        (&[Password], json!(12345), "TARGET is not a password; expected text of at most 256 characters"),
         (
             &[Integer, Password],
             json!(["hunter2"]),
@@ -358,11 +277,7 @@ fn a_refusal_names_the_parameter_the_value_and_what_was_expected() {
         ),
     ];
     for (types, value, expected) in table {
-        assert_eq!(
-            param(types).check(&value),
-            Err(expected.to_owned()),
-            "{value}"
-        );
+        assert_eq!(param(types).check(&value), Err(expected.to_owned()), "{value}");
     }
 }
 
@@ -376,10 +291,7 @@ fn no_refusal_repeats_a_secret() {
         json!(format!("{secret}{}", "x".repeat(300))),
     ];
     for value in values {
-        for types in [
-            vec![ParamType::Password],
-            vec![ParamType::Integer, ParamType::Password],
-        ] {
+        for types in [vec![ParamType::Password], vec![ParamType::Integer, ParamType::Password]] {
             let refusal = param(&types).check(&value).unwrap_err();
             assert!(!refusal.contains(secret), "{refusal}");
         }
@@ -389,13 +301,8 @@ fn no_refusal_repeats_a_secret() {
 #[test]
 fn a_nul_is_refused_wherever_it_is() {
     for value in [json!("a\0b"), json!(["a", "b\0"])] {
-        let refusal = param(&[ParamType::String, ParamType::List])
-            .check(&value)
-            .unwrap_err();
-        assert!(
-            refusal.starts_with("TARGET holds a NUL character"),
-            "{refusal}"
-        );
+        let refusal = param(&[ParamType::String, ParamType::List]).check(&value).unwrap_err();
+        assert!(refusal.starts_with("TARGET holds a NUL character"), "{refusal}");
     }
 }
 
@@ -422,17 +329,7 @@ fn names_of_types_lead_back_to_them() {
 
 #[test]
 fn an_argument_shows_its_text_unless_it_is_secret() {
-    let argument = |secret| Argument {
-        name: "A".to_owned(),
-        text: "hunter2".to_owned(),
-        secret,
-    };
-    assert_eq!(
-        format!("{:?}", argument(false)),
-        r#"Argument { name: "A", text: "hunter2" }"#
-    );
-    assert_eq!(
-        format!("{:?}", argument(true)),
-        r#"Argument { name: "A", text: "[redacted]" }"#
-    );
+    let argument = |secret| Argument { name: "A".to_owned(), text: "hunter2".to_owned(), secret };
+    assert_eq!(format!("{:?}", argument(false)), r#"Argument { name: "A", text: "hunter2" }"#);
+    assert_eq!(format!("{:?}", argument(true)), r#"Argument { name: "A", text: "[redacted]" }"#);
 }

@@ -25,14 +25,11 @@ const DOMAIN_CHARS_MAX: usize = 253;
 pub(super) fn text(of: ParamType, value: &Value) -> Option<String> {
     match of {
         ParamType::Integer => integer(value),
-        ParamType::String | ParamType::Password => {
-            text_if(value, |t| t.chars().count() <= TEXT_CHARS_MAX)
-        }
+        ParamType::String | ParamType::Password => text_if(value, |t| t.chars().count() <= TEXT_CHARS_MAX),
         ParamType::Boolean => boolean(value),
         ParamType::List => list_if(value, is_element),
         ParamType::Domains => list_if(value, |item| item.as_str().is_some_and(is_domain)),
-        ParamType::Range => text_if(value, is_range)
-            .or_else(|| list_if(value, |item| item.is_i64() || item.is_u64())),
+        ParamType::Range => text_if(value, is_range).or_else(|| list_if(value, |item| item.is_i64() || item.is_u64())),
         ParamType::Ip => text_if(value, is_ip),
         ParamType::Float => float(value),
         ParamType::Url => text_if(value, is_url),
@@ -54,10 +51,7 @@ fn text_if(value: &Value, fits: impl Fn(&str) -> bool) -> Option<String> {
 
 /// A bare text is no list, here as on the server: guessing whether `a,b` is one item or two would scan the wrong targets.
 fn list_if(value: &Value, fits: impl Fn(&Value) -> bool) -> Option<String> {
-    value
-        .as_array()
-        .filter(|items| items.iter().all(fits))
-        .map(|_| value.to_string())
+    value.as_array().filter(|items| items.iter().all(fits)).map(|_| value.to_string())
 }
 
 /// Text and numbers; booleans too, because the server lets them through.
@@ -82,21 +76,14 @@ fn whole(number: &Number) -> Option<String> {
     if number.is_i64() || number.is_u64() {
         return Some(number.to_string());
     }
-    let float = number
-        .as_f64()
-        .filter(|f| f.fract() == 0.0 && f.abs() <= EXACT_FLOAT_MAX)?;
+    let float = number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() <= EXACT_FLOAT_MAX)?;
     Some(format!("{float:.0}"))
 }
 
 fn float(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => Some(number.to_string()),
-        Value::String(text) => text
-            .trim()
-            .parse::<f64>()
-            .ok()
-            .filter(|f| f.is_finite())
-            .map(|_| text.clone()),
+        Value::String(text) => text.trim().parse::<f64>().ok().filter(|f| f.is_finite()).map(|_| text.clone()),
         _ => None,
     }
 }
@@ -122,22 +109,14 @@ fn is_digits(text: &str) -> bool {
 }
 
 fn is_range(text: &str) -> bool {
-    let bound = |digits: &str| {
-        is_digits(digits)
-            .then(|| digits.parse::<u64>().ok())
-            .flatten()
-    };
-    text.split_once('-')
-        .and_then(|(from, to)| Some(bound(from)? <= bound(to)?))
-        .unwrap_or(false)
+    let bound = |digits: &str| is_digits(digits).then(|| digits.parse::<u64>().ok()).flatten();
+    text.split_once('-').and_then(|(from, to)| Some(bound(from)? <= bound(to)?)).unwrap_or(false)
 }
 
 /// An address of either kind; a zone (`fe80::1%eth0`) is part of an IPv6 one.
 fn is_ip(text: &str) -> bool {
     match text.split_once('%') {
-        Some((address, zone)) => {
-            address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && !zone.contains('%')
-        }
+        Some((address, zone)) => address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && !zone.contains('%'),
         None => text.parse::<IpAddr>().is_ok(),
     }
 }
@@ -148,10 +127,7 @@ fn is_domain(text: &str) -> bool {
         return false;
     };
     let named = top.starts_with("xn--") || top.ends_with(char::is_alphabetic);
-    text.chars().count() <= DOMAIN_CHARS_MAX
-        && named
-        && top.chars().count() >= 2
-        && text.split('.').all(is_label)
+    text.chars().count() <= DOMAIN_CHARS_MAX && named && top.chars().count() >= 2 && text.split('.').all(is_label)
 }
 
 fn is_label(label: &str) -> bool {
@@ -167,22 +143,15 @@ fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else {
         return false;
     };
-    let known = ["http", "https", "ftp", "ftps"]
-        .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known));
+    let known = ["http", "https", "ftp", "ftps"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let place = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, place)| place);
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
     known && is_place(place) && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// Host, and after a colon the port.
 fn is_place(place: &str) -> bool {
-    let (host_fits, after) = match place
-        .strip_prefix('[')
-        .and_then(|inner| inner.split_once(']'))
-    {
+    let (host_fits, after) = match place.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
         Some((address, after)) => (address.parse::<Ipv6Addr>().is_ok(), after),
         None => {
             let (host, after) = place.split_at(place.find(':').unwrap_or(place.len()));
@@ -197,8 +166,5 @@ fn is_place(place: &str) -> bool {
 }
 
 fn is_host(text: &str) -> bool {
-    text.strip_suffix('.')
-        .unwrap_or(text)
-        .split('.')
-        .all(is_label)
+    text.strip_suffix('.').unwrap_or(text).split('.').all(is_label)
 }

@@ -20,20 +20,13 @@ pub fn convert(input: &mut dyn Read, documents: &mut Documents<'_>) -> Result<()
     let mut reports = 0;
     while let Some(root) = xml.root()? {
         if root.name != "nmaprun" {
-            return Err(ReportError::NotFrom {
-                tool: "nmap",
-                root: root.name,
-            });
+            return Err(ReportError::NotFrom { tool: "nmap", root: root.name });
         }
         scan(&mut xml, documents)?;
         reports += 1;
     }
     // A prolog alone: nmap had begun to write.
-    if reports == 0 {
-        Err(ReportError::Truncated)
-    } else {
-        Ok(())
-    }
+    if reports == 0 { Err(ReportError::Truncated) } else { Ok(()) }
 }
 
 fn scan<R: Read>(xml: &mut Xml<R>, documents: &mut Documents<'_>) -> Result<(), ReportError> {
@@ -59,9 +52,7 @@ fn run_verdict<R: Read>(xml: &mut Xml<R>) -> Result<Result<(), ReportError>, Rep
     let mut hosts_total = String::new();
     xml.children(|_, child| {
         match child.name.as_str() {
-            "finished" if child.attribute("exit") == "error" => {
-                failure = Some(reason(child.attribute("errormsg")))
-            }
+            "finished" if child.attribute("exit") == "error" => failure = Some(reason(child.attribute("errormsg"))),
             "hosts" => hosts_total = child.attribute("total").to_owned(),
             _ => {}
         }
@@ -77,11 +68,8 @@ fn run_verdict<R: Read>(xml: &mut Xml<R>) -> Result<Result<(), ReportError>, Rep
 
 /// nmap's own error text without the Lua traceback that may follow.
 fn reason(message: &str) -> String {
-    let lines: Vec<_> = message
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("stack traceback"))
-        .collect();
+    let lines: Vec<_> =
+        message.lines().map(str::trim).take_while(|line| !line.starts_with("stack traceback")).collect();
     lines.join(" ")
 }
 
@@ -99,10 +87,7 @@ struct Draft {
 
 impl Draft {
     fn read<R: Read>(xml: &mut Xml<R>, element: &Element) -> Result<Draft, ReportError> {
-        let mut draft = Draft {
-            timed_out: element.attribute("timedout") == "true",
-            ..Draft::default()
-        };
+        let mut draft = Draft { timed_out: element.attribute("timedout") == "true", ..Draft::default() };
         xml.children(|xml, child| match child.name.as_str() {
             "status" => {
                 draft.down = child.attribute("state") == "down";
@@ -125,10 +110,7 @@ impl Draft {
                 "hostname" => self.hostname(child),
                 "port" => self.port(xml, child)?,
                 "osmatch" => self.os(child),
-                "script" => self
-                    .host
-                    .vulnerabilities
-                    .extend(script::findings(child, Kind::Plain)),
+                "script" => self.host.vulnerabilities.extend(script::findings(child, Kind::Plain)),
                 _ => {}
             }
             Ok(())
@@ -187,14 +169,10 @@ impl Draft {
                     service.name = service_name(child);
                     service.version = version(child);
                     if self.os_of_service.is_empty() {
-                        child
-                            .attribute("ostype")
-                            .clone_into(&mut self.os_of_service);
+                        child.attribute("ostype").clone_into(&mut self.os_of_service);
                     }
                 }
-                "script" => service
-                    .vulnerabilities
-                    .extend(script::findings(child, script::kind_below_service(child))),
+                "script" => service.vulnerabilities.extend(script::findings(child, script::kind_below_service(child))),
                 _ => {}
             }
             Ok(())
@@ -202,10 +180,7 @@ impl Draft {
         if number.parse::<u16>().is_ok() && !service.protocol.is_empty() {
             self.host.services.push(service);
         } else {
-            warn!(
-                "{}: left out a port that is none: {number:?}/{:?}",
-                self.host.ip, service.protocol
-            );
+            warn!("{}: left out a port that is none: {number:?}/{:?}", self.host.ip, service.protocol);
         }
         Ok(())
     }
@@ -221,19 +196,12 @@ impl Draft {
             return None;
         }
         if self.timed_out {
-            warn!(
-                "{}: nmap gave up on this host when its time was over; ports may be missing",
-                host.ip
-            );
+            warn!("{}: nmap gave up on this host when its time was over; ports may be missing", host.ip);
         }
         if host.os.is_empty() {
             host.os = self.os_of_service;
         }
-        for finding in host
-            .services
-            .iter_mut()
-            .flat_map(|service| &mut service.vulnerabilities)
-        {
+        for finding in host.services.iter_mut().flat_map(|service| &mut service.vulnerabilities) {
             if finding.kind == Kind::Web {
                 host.ip.clone_into(&mut finding.website);
             }
@@ -267,10 +235,7 @@ fn service_name(service: &Element) -> String {
 
 /// Names in nmap's table that already say TLS.
 fn is_tls_name(name: &str) -> bool {
-    matches!(
-        name,
-        "https" | "https-alt" | "imaps" | "pop3s" | "smtps" | "ftps" | "ldaps"
-    )
+    matches!(name, "https" | "https-alt" | "imaps" | "pop3s" | "smtps" | "ftps" | "ldaps")
 }
 
 /// `OpenSSH 9.2p1 (protocol 2.0)`, as in nmap's own table.
@@ -279,14 +244,6 @@ fn version(service: &Element) -> String {
         "" => String::new(),
         extra => format!("({extra})"),
     };
-    let parts = [
-        service.attribute("product"),
-        service.attribute("version"),
-        &extra,
-    ];
-    parts
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    let parts = [service.attribute("product"), service.attribute("version"), &extra];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }

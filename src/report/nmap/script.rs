@@ -7,10 +7,7 @@ use super::Element;
 pub fn findings(script: &Element, kind: Kind) -> Vec<Vulnerability> {
     let (id, output) = (script.attribute("id"), script.attribute("output"));
     if id == "vulners" {
-        let listed: Vec<_> = output
-            .lines()
-            .filter_map(|line| vulners_entry(line, kind))
-            .collect();
+        let listed: Vec<_> = output.lines().filter_map(|line| vulners_entry(line, kind)).collect();
         if !listed.is_empty() {
             return listed;
         }
@@ -27,11 +24,7 @@ pub fn findings(script: &Element, kind: Kind) -> Vec<Vulnerability> {
 
 /// Scripts named `http-…` look at a web site.
 pub fn kind_below_service(script: &Element) -> Kind {
-    if script.attribute("id").starts_with("http-") {
-        Kind::Web
-    } else {
-        Kind::Plain
-    }
+    if script.attribute("id").starts_with("http-") { Kind::Web } else { Kind::Plain }
 }
 
 /// A line `CVE-2018-15919  5.0  https://vulners.com/cve/CVE-2018-15919  [*EXPLOIT*]`. The name and the description,
@@ -47,27 +40,12 @@ fn vulners_entry(line: &str, kind: Kind) -> Option<Vulnerability> {
         return None;
     }
     let exploit = mark.contains(&"*EXPLOIT*");
-    let desc = if exploit {
-        format!("vulners-{id} *EXPLOIT*")
-    } else {
-        format!("vulners-{id}")
-    };
-    let severity = score
-        .and_then(|score| score.parse().ok())
-        .map_or(Severity::Unclassified, Severity::from_cvss);
-    let reference_kind = if exploit {
-        ReferenceKind::Exploit
-    } else {
-        ReferenceKind::Other
-    };
+    let desc = if exploit { format!("vulners-{id} *EXPLOIT*") } else { format!("vulners-{id}") };
+    let severity = score.and_then(|score| score.parse().ok()).map_or(Severity::Unclassified, Severity::from_cvss);
+    let reference_kind = if exploit { ReferenceKind::Exploit } else { ReferenceKind::Other };
     Some(Vulnerability {
-        data: score
-            .map(|score| format!("CVSS {score}"))
-            .unwrap_or_default(),
-        refs: vec![Reference {
-            name: (*url).to_owned(),
-            kind: reference_kind,
-        }],
+        data: score.map(|score| format!("CVSS {score}")).unwrap_or_default(),
+        refs: vec![Reference { name: (*url).to_owned(), kind: reference_kind }],
         cve: cves(id),
         ..finding(kind, id, &desc, severity)
     })
@@ -95,10 +73,7 @@ fn severity(output: &str) -> Severity {
     if text.starts_with("ERROR") || text.starts_with("Couldn't") {
         return Severity::Unclassified;
     }
-    match output
-        .match_indices(VERDICT)
-        .any(|(at, _)| !output[..at].ends_with("NOT "))
-    {
+    match output.match_indices(VERDICT).any(|(at, _)| !output[..at].ends_with("NOT ")) {
         true => Severity::High,
         false => Severity::Info,
     }
@@ -107,18 +82,10 @@ fn severity(output: &str) -> Severity {
 /// The addresses below `References:`, as the `vulns` library writes them.
 fn references(output: &str) -> Vec<Reference> {
     let mut refs: Vec<Reference> = Vec::new();
-    let below = output
-        .split_once("References:")
-        .map_or("", |(_, below)| below);
-    for word in below
-        .split_whitespace()
-        .filter(|word| word.starts_with("http://") || word.starts_with("https://"))
-    {
+    let below = output.split_once("References:").map_or("", |(_, below)| below);
+    for word in below.split_whitespace().filter(|word| word.starts_with("http://") || word.starts_with("https://")) {
         if !refs.iter().any(|known| known.name == word) {
-            refs.push(Reference {
-                name: word.to_owned(),
-                kind: ReferenceKind::Other,
-            });
+            refs.push(Reference { name: word.to_owned(), kind: ReferenceKind::Other });
         }
     }
     refs

@@ -30,18 +30,10 @@ fn a_state_is_one_of_the_three_that_the_server_takes() {
         ("filtered", "filtered", ""),
         ("unfiltered", "closed", "state by nmap: unfiltered"),
         ("open|filtered", "filtered", "state by nmap: open|filtered"),
-        (
-            "closed|filtered",
-            "filtered",
-            "state by nmap: closed|filtered",
-        ),
+        ("closed|filtered", "filtered", "state by nmap: closed|filtered"),
     ] {
         let service = service(&format!(r#"<state state="{state}"/>"#));
-        assert_eq!(
-            (&service["status"], &service["description"]),
-            (&status.into(), &description.into()),
-            "{state}"
-        );
+        assert_eq!((&service["status"], &service["description"]), (&status.into(), &description.into()), "{state}");
     }
 }
 
@@ -64,11 +56,7 @@ fn names_and_versions_are_as_people_know_them() {
         (r#"name="""#, "unknown", ""),
     ] {
         let service = service(&format!("<service {attributes}/>"));
-        assert_eq!(
-            (&service["name"], &service["version"]),
-            (&name.into(), &version.into()),
-            "{attributes}"
-        );
+        assert_eq!((&service["name"], &service["version"]), (&name.into(), &version.into()), "{attributes}");
     }
     assert_eq!(service("")["name"], "unknown");
 }
@@ -88,10 +76,7 @@ fn the_first_family_of_addresses_is_four() {
     let six = r#"<address addr="::1" addrtype="ipv6"/>"#;
     assert_eq!(host(six)["ip"], "10.0.0.1");
     let mac = host(r#"<address addr="00:00:5E:00:53:01" addrtype="mac" vendor="A &lt;B&gt;"/>"#);
-    assert_eq!(
-        (&mac["mac"], &mac["description"]),
-        (&"00:00:5E:00:53:01".into(), &"MAC vendor: A <B>".into())
-    );
+    assert_eq!((&mac["mac"], &mac["description"]), (&"00:00:5E:00:53:01".into(), &"MAC vendor: A <B>".into()));
     assert_eq!(host("")["mac"], Value::Null);
 }
 
@@ -106,13 +91,7 @@ fn elements_of_other_places_are_not_taken_for_the_hosts_own() {
     assert_eq!(host["ip"], "10.0.0.1");
     assert_eq!(host["os"], Value::Null);
     assert_eq!(host["hostnames"].as_array().unwrap().len(), 0);
-    assert_eq!(
-        host["services"][0]["vulnerabilities"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(host["services"][0]["vulnerabilities"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -124,45 +103,27 @@ fn a_script_is_as_severe_as_what_it_says() {
         ("State: NOT VULNERABLE", "info"),
         ("NOT VULNERABLE, but the other is VULNERABLE", "high"),
         ("ERROR: Script execution failed", "unclassified"),
-        (
-            "&#xa;  Couldn't find any CSRF VULNERABLE form",
-            "unclassified",
-        ),
+        ("&#xa;  Couldn't find any CSRF VULNERABLE form", "unclassified"),
         ("HTTP 500 ERROR", "info"),
     ] {
-        assert_eq!(
-            finding(&format!(r#"<script id="x" output="{output}"/>"#))["severity"],
-            severity,
-            "{output}"
-        );
+        assert_eq!(finding(&format!(r#"<script id="x" output="{output}"/>"#))["severity"], severity, "{output}");
     }
 }
 
 #[test]
 fn cves_are_taken_from_proof_alone() {
-    let text = "IDs: CVE:CVE-2017-5638 CVE-2017-5638 CVE-2021-12345678 CVE-20x1-1234 CVE-2021-123 CVE-2020-1234567é CVE-";
+    let text =
+        "IDs: CVE:CVE-2017-5638 CVE-2017-5638 CVE-2021-12345678 CVE-20x1-1234 CVE-2021-123 CVE-2020-1234567é CVE-";
     let proven = finding(&format!(r#"<script id="x" output="VULNERABLE {text}"/>"#));
-    assert_eq!(
-        proven["cve"],
-        serde_json::json!(["CVE-2017-5638", "CVE-2020-1234567"])
-    );
+    assert_eq!(proven["cve"], serde_json::json!(["CVE-2017-5638", "CVE-2020-1234567"]));
     let listed = finding(&format!(r#"<script id="vulscan" output="{text}"/>"#));
     assert_eq!(listed["cve"], serde_json::json!([]));
 }
 
 #[test]
 fn a_vulners_script_without_entries_is_a_script_like_others() {
-    for output in [
-        "nothing",
-        "no matches, see https://vulners.com",
-        "https://vulners.com",
-        "a b c",
-        "1 2",
-    ] {
+    for output in ["nothing", "no matches, see https://vulners.com", "https://vulners.com", "a b c", "1 2"] {
         let found = finding(&format!(r#"<script id="vulners" output="{output}"/>"#));
-        assert_eq!(
-            (&found["name"], &found["desc"]),
-            (&"vulners".into(), &output.into())
-        );
+        assert_eq!((&found["name"], &found["desc"]), (&"vulners".into(), &output.into()));
     }
 }

@@ -33,34 +33,17 @@ pub struct Answer {
 impl Answer {
     /// The answer's status stands even if its body breaks off.
     pub(super) fn read(mut response: Response<ureq::Body>, token: Option<&AgentToken>) -> Answer {
-        let header = |name: &str| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .map(str::to_owned)
-        };
-        let retry_after = header("retry-after")
-            .and_then(|text| text.trim().parse().ok())
-            .map(Duration::from_secs);
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let retry_after = header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let location = header("location");
         let status = response.status().as_u16();
         let mut body = Vec::new();
         // Read to its end, the connection goes back to the pool; cut off, it is closed.
-        let _ = response
-            .body_mut()
-            .as_reader()
-            .take(ANSWER_BYTES_MAX)
-            .read_to_end(&mut body);
+        let _ = response.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut body);
         if let Some(token) = token {
             blot_out(&mut body, token.reveal().as_bytes());
         }
-        Answer {
-            status,
-            body,
-            retry_after,
-            location,
-        }
+        Answer { status, body, retry_after, location }
     }
 
     /// A text member of a JSON object in the body.
@@ -122,9 +105,7 @@ impl Answer {
                  {} and server.base_route",
                 place.port_key
             )),
-            408 | 425 | 429 | 500.. => {
-                Fault::transient(format!("{place} answered the {what} with {status}{said}"))
-            }
+            408 | 425 | 429 | 500.. => Fault::transient(format!("{place} answered the {what} with {status}{said}")),
             _ => Fault::refused(format!("{place} refused the {what} with {status}{said}")),
         };
         fault.with_status(status)
@@ -147,12 +128,8 @@ fn without_markup(html: &str) -> String {
         text.push_str(&rest[..start]);
         text.push(' ');
         let tag = &rest[start + 1..];
-        let silent = ["head", "style", "script", "title"]
-            .into_iter()
-            .find(|name| is_tag(tag, name));
-        let end = silent
-            .and_then(|name| tag.to_ascii_lowercase().find(&format!("</{name}")))
-            .unwrap_or(0);
+        let silent = ["head", "style", "script", "title"].into_iter().find(|name| is_tag(tag, name));
+        let end = silent.and_then(|name| tag.to_ascii_lowercase().find(&format!("</{name}"))).unwrap_or(0);
         rest = match tag[end..].find('>') {
             // A closing tag found further on begins with `</`, so this `>` is its own.
             Some(close) => &tag[end + close + 1..],
@@ -172,11 +149,7 @@ fn is_tag(text: &str, name: &str) -> bool {
 /// One line, of bounded length, without control characters.
 fn shorten(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut shown: String = line
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(QUOTE_CHARS_MAX)
-        .collect();
+    let mut shown: String = line.chars().filter(|c| !c.is_control()).take(QUOTE_CHARS_MAX).collect();
     if shown.len() < line.len() {
         shown.push('…');
     }
@@ -188,43 +161,26 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status,
-            body: body.as_bytes().to_vec(),
-            retry_after: None,
-            location: None,
-        }
+        Answer { status, body: body.as_bytes().to_vec(), retry_after: None, location: None }
     }
 
     #[test]
     fn quotes_are_the_servers_words() {
         for (body, quote) in [
-            (
-                r#"{"message":"You don't have the permission"}"#,
-                "You don't have the permission",
-            ),
-            (
-                r#"{"messages":{"json":{"name":["Missing data"]}}}"#,
-                r#"{"json":{"name":["Missing data"]}}"#,
-            ),
+            (r#"{"message":"You don't have the permission"}"#, "You don't have the permission"),
+            (r#"{"messages":{"json":{"name":["Missing data"]}}}"#, r#"{"json":{"name":["Missing data"]}}"#),
             (
                 "<!doctype html>\n<html lang=en>\n<title>401</title>\n<h1>Unauthorized</h1>\n<p>Invalid Token</p>",
                 "Unauthorized Invalid Token",
             ),
-            (
-                "<header>up</header><style>p { x: 1 > 2 }</style>text",
-                "up text",
-            ),
+            ("<header>up</header><style>p { x: 1 > 2 }</style>text", "up text"),
             ("<script", ""),
             ("plain\r\n text", "plain text"),
             ("", ""),
         ] {
             assert_eq!(answer(400, body).quote(), quote);
         }
-        assert_eq!(
-            answer(400, &"é".repeat(300)).quote().chars().count(),
-            QUOTE_CHARS_MAX + 1
-        );
+        assert_eq!(answer(400, &"é".repeat(300)).quote().chars().count(), QUOTE_CHARS_MAX + 1);
     }
 
     #[test]

@@ -18,18 +18,13 @@ impl<'a> Exactly<'a> {
 
 impl Read for Exactly<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let room = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(buf.len());
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
         if room == 0 {
             return Ok(0);
         }
         let count = match self.body.read(&mut buf[..room]) {
             Ok(0) => {
-                return Err(io::Error::other(BadBody(format!(
-                    "{} bytes are missing",
-                    self.left
-                ))));
+                return Err(io::Error::other(BadBody(format!("{} bytes are missing", self.left))));
             }
             Ok(count) => count,
             Err(error) => return Err(io::Error::other(BadBody(error.to_string()))),

@@ -8,21 +8,13 @@ use rustls::ClientConfig;
 use tungstenite::WebSocket;
 
 use crate::config::settings::{ProtocolChoice, Server};
+pub use crate::proto::channel::Protocol;
 
 use super::fault::{Fault, Kind};
 use super::limits::Limits;
 use super::link::Link;
 use super::tcp::Place;
 use super::upgrade::{Miss, Try};
-
-/// The two generations of the command channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// Servers from 5.0 on.
-    SocketIo,
-    /// Servers before.
-    WebSocket,
-}
 
 /// An open command channel.
 #[derive(Debug)]
@@ -48,29 +40,17 @@ pub struct Hint {
 impl Hint {
     /// Before 5.0 there was no Socket.IO.
     fn is_old(&self) -> bool {
-        let major = self
-            .version
-            .as_deref()
-            .and_then(|version| version.split('.').next());
-        major
-            .and_then(|digits| digits.parse::<u32>().ok())
-            .is_some_and(|major| major < 5)
+        let major = self.version.as_deref().and_then(|version| version.split('.').next());
+        major.and_then(|digits| digits.parse::<u32>().ok()).is_some_and(|major| major < 5)
     }
 }
 
 /// Opens the command channel within `limits.dial`. The fault of a failure lists what was tried and what each try met.
-pub fn dial(
-    server: &Server,
-    tls: Option<&Arc<ClientConfig>>,
-    hint: &Hint,
-    limits: &Limits,
-) -> Result<Dialled, Fault> {
+pub fn dial(server: &Server, tls: Option<&Arc<ClientConfig>>, hint: &Hint, limits: &Limits) -> Result<Dialled, Fault> {
     let deadline = Instant::now() + limits.dial;
     let mut misses: Vec<(Try, Miss)> = Vec::new();
     for next in plan(server, hint) {
-        let mute = misses
-            .iter()
-            .any(|(earlier, miss)| earlier.place.port == next.place.port && !miss.answered);
+        let mute = misses.iter().any(|(earlier, miss)| earlier.place.port == next.place.port && !miss.answered);
         if mute || (Instant::now() >= deadline && !misses.is_empty()) {
             continue;
         }
@@ -87,21 +67,14 @@ pub fn dial(
 
 /// What to try, in order. A port that does not answer at all is not tried a second time.
 fn plan(server: &Server, hint: &Hint) -> Vec<Try> {
-    let on = |protocol, place| Try {
-        protocol,
-        place,
-        base_route: server.base_route.clone(),
-    };
+    let on = |protocol, place| Try { protocol, place, base_route: server.base_route.clone() };
     let websocket = Place::websocket(server);
     let mut plan = match server.protocol {
         ProtocolChoice::SocketIo => vec![on(Protocol::SocketIo, websocket)],
         ProtocolChoice::WebSocket => vec![on(Protocol::WebSocket, websocket)],
         ProtocolChoice::Auto if hint.is_old() => vec![on(Protocol::WebSocket, websocket)],
         ProtocolChoice::Auto => {
-            let mut plan = vec![
-                on(Protocol::SocketIo, websocket.clone()),
-                on(Protocol::WebSocket, websocket),
-            ];
+            let mut plan = vec![on(Protocol::SocketIo, websocket.clone()), on(Protocol::WebSocket, websocket)];
             // A configuration from before an upgrade to 5.x still names the port that raw websockets had.
             if server.websocket_port != server.api_port {
                 plan.push(on(Protocol::SocketIo, Place::api(server)));
@@ -109,9 +82,7 @@ fn plan(server: &Server, hint: &Hint) -> Vec<Try> {
             plan
         }
     };
-    let last = plan
-        .iter()
-        .position(|tried| Some((tried.protocol, tried.place.port)) == hint.last);
+    let last = plan.iter().position(|tried| Some((tried.protocol, tried.place.port)) == hint.last);
     if let Some(last) = last {
         plan[..=last].rotate_right(1);
     }
@@ -120,22 +91,8 @@ fn plan(server: &Server, hint: &Hint) -> Vec<Try> {
 
 /// One line about everything that was tried.
 fn sum_up(server: &Server, hint: &Hint, misses: &[(Try, Miss)]) -> Fault {
-    if let [
-        (
-            _,
-            Miss {
-                kind,
-                words,
-                answered: false,
-            },
-        ),
-    ] = misses
-    {
-        return Fault {
-            kind: *kind,
-            status: None,
-            words: words.clone(),
-        };
+    if let [(_, Miss { kind, words, answered: false })] = misses {
+        return Fault { kind: *kind, status: None, words: words.clone() };
     }
     let clauses = misses.iter().map(|(tried, miss)| match miss.answered {
         true => format!("{tried} {}", miss.words),
@@ -143,19 +100,8 @@ fn sum_up(server: &Server, hint: &Hint, misses: &[(Try, Miss)]) -> Fault {
     });
     let clauses = clauses.collect::<Vec<_>>().join("; ");
     let transient = misses.iter().any(|(_, miss)| miss.kind == Kind::Transient);
-    let kind = if transient {
-        Kind::Transient
-    } else {
-        Kind::Setup
-    };
-    Fault {
-        kind,
-        status: None,
-        words: format!(
-            "no command channel: {clauses}{}",
-            advice(server, hint, misses)
-        ),
-    }
+    let kind = if transient { Kind::Transient } else { Kind::Setup };
+    Fault { kind, status: None, words: format!("no command channel: {clauses}{}", advice(server, hint, misses)) }
 }
 
 /// What to look at when something answered, but not with a channel. A port that is silent has its advice in its own clause.
@@ -210,20 +156,8 @@ mod tests {
         for (port, choice, version, last, expected) in [
             (5985, Auto, None, None, vec![SIO_API, RAW_API]),
             (9000, Auto, None, None, vec![SIO_WS, RAW_WS, SIO_API]),
-            (
-                9000,
-                Auto,
-                Some("5.25.2"),
-                None,
-                vec![SIO_WS, RAW_WS, SIO_API],
-            ),
-            (
-                9000,
-                Auto,
-                Some("corporate"),
-                None,
-                vec![SIO_WS, RAW_WS, SIO_API],
-            ),
+            (9000, Auto, Some("5.25.2"), None, vec![SIO_WS, RAW_WS, SIO_API]),
+            (9000, Auto, Some("corporate"), None, vec![SIO_WS, RAW_WS, SIO_API]),
             (9000, Auto, old, None, vec![RAW_WS]),
             (9000, Auto, None, raw, vec![RAW_WS, SIO_WS, SIO_API]),
             (9000, Auto, None, moved, vec![SIO_API, SIO_WS, RAW_WS]),
@@ -231,15 +165,8 @@ mod tests {
             (9000, SocketIo, old, None, vec![SIO_WS]),
             (9000, WebSocket, None, moved, vec![RAW_WS]),
         ] {
-            let hint = Hint {
-                version: version.map(str::to_owned),
-                last,
-            };
-            assert_eq!(
-                planned(&server(port, choice), &hint),
-                expected,
-                "{port} {choice:?} {hint:?}"
-            );
+            let hint = Hint { version: version.map(str::to_owned), last };
+            assert_eq!(planned(&server(port, choice), &hint), expected, "{port} {choice:?} {hint:?}");
         }
     }
 }

@@ -42,19 +42,12 @@ impl Fault {
     }
 
     fn new(kind: Kind, words: impl Into<String>) -> Fault {
-        Fault {
-            kind,
-            status: None,
-            words: words.into(),
-        }
+        Fault { kind, status: None, words: words.into() }
     }
 
     /// The same fault, known to come from an answer with this status.
     pub fn with_status(self, status: u16) -> Fault {
-        Fault {
-            status: Some(status),
-            ..self
-        }
+        Fault { status: Some(status), ..self }
     }
 
     /// True where trying again is of no use: the agent ends with exit code 1.

@@ -5,12 +5,12 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::ClientConfig;
 use serde_json::json;
 use ureq::SendBody;
 
 use crate::config::settings::{AgentToken, Secret, Server};
+use crate::proto::bulk;
 
 pub use super::answer::Answer;
 use super::body::{BadBody, Exactly};
@@ -27,12 +27,6 @@ pub const USER_AGENT: &str = concat!("faraday-agent/", env!("CARGO_PKG_VERSION")
 const IDLE_MAX: Duration = Duration::from_secs(15);
 /// How many idle connections are kept: more than there are threads that post.
 const IDLE_CONNECTIONS_MAX: usize = 16;
-/// What stands for itself in a path segment (RFC 3986, 2.3).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// The server's REST interface.
 #[derive(Clone, Debug)]
@@ -81,42 +75,23 @@ impl Api {
             .timeout_send_body(Some(limits.send))
             .timeout_recv_body(Some(limits.answer))
             .build();
-        let doorway = Doorway {
-            place: place.clone(),
-            tls,
-            limits: limits.clone(),
-        };
-        Api {
-            agent: ureq::Agent::with_parts(config, doorway, NoResolver),
-            place,
-            base,
-            limits: limits.clone(),
-        }
+        let doorway = Doorway { place: place.clone(), tls, limits: limits.clone() };
+        Api { agent: ureq::Agent::with_parts(config, doorway, NoResolver), place, base, limits: limits.clone() }
     }
 
     /// `GET /_api/v3/info`: any HTTP answer means that there is a server.
     pub fn info(&self) -> Result<Info, Fault> {
-        let answer = self
-            .get("/_api/v3/info")
-            .map_err(|unanswered| self.hint_at_tls(unanswered.fault))?;
+        let answer = self.get("/_api/v3/info").map_err(|unanswered| self.hint_at_tls(unanswered.fault))?;
         if words::complains_of_plain(answer.status, &answer.body) {
             return Err(words::speaks_tls(&self.place));
         }
-        Ok(Info {
-            version: answer.member("Version"),
-            status: answer.status,
-        })
+        Ok(Info { version: answer.member("Version"), status: answer.status })
     }
 
     /// `POST /_api/v3/agents`: makes this agent known to the server, under a new token. Not to be repeated lightly: the
     /// server takes every registration for another agent, whatever its name. So an answer that got lost is `Refused`, not
     /// `Transient`: a person has to look.
-    pub fn register(
-        &self,
-        registration_token: &Secret,
-        name: &str,
-        description: &str,
-    ) -> Result<AgentToken, Fault> {
+    pub fn register(&self, registration_token: &Secret, name: &str, description: &str) -> Result<AgentToken, Fault> {
         let mut body = json!({ "token": registration_token.reveal(), "name": name });
         if !description.is_empty() {
             body["description"] = description.into();
@@ -154,13 +129,7 @@ impl Api {
     /// server does not know the agent token (any more).
     pub fn websocket_token(&self, token: &AgentToken) -> Result<Secret, Fault> {
         let answer = self
-            .post(
-                "/_api/v3/agent_websocket_token",
-                Some(token),
-                &mut io::empty(),
-                0,
-                self.limits.answer,
-            )
+            .post("/_api/v3/agent_websocket_token", Some(token), &mut io::empty(), 0, self.limits.answer)
             .map_err(|unanswered| unanswered.fault)?;
         match answer.status {
             200 | 201 => answer.member("token").map(Secret::new).ok_or_else(|| {
@@ -193,17 +162,15 @@ impl Api {
         mut body: impl Read,
         length: u64,
     ) -> Result<Answer, Fault> {
-        let path = format!("/_api/v3/ws/{}/bulk_create", segment(workspace));
-        self.post(&path, Some(token), &mut body, length, self.limits.post)
-            .map_err(|unanswered| unanswered.fault)
+        let path = bulk::path("", workspace);
+        self.post(&path, Some(token), &mut body, length, self.limits.post).map_err(|unanswered| unanswered.fault)
     }
 
     fn get(&self, path: &str) -> Result<Answer, Unanswered> {
         let patience = self.limits.answer;
         let request = self.agent.get(format!("{}{path}", self.base)).config();
         let sent = request.timeout_recv_response(Some(patience)).build().call();
-        sent.map(|response| Answer::read(response, None))
-            .map_err(|error| self.unanswered(error, patience))
+        sent.map(|response| Answer::read(response, None)).map_err(|error| self.unanswered(error, patience))
     }
 
     fn post(
@@ -214,10 +181,7 @@ impl Api {
         length: u64,
         patience: Duration,
     ) -> Result<Answer, Unanswered> {
-        let mut request = self
-            .agent
-            .post(format!("{}{path}", self.base))
-            .header("Content-Length", length);
+        let mut request = self.agent.post(format!("{}{path}", self.base)).header("Content-Length", length);
         if length > 0 {
             request = request.header("Content-Type", "application/json");
         }
@@ -225,13 +189,9 @@ impl Api {
             request = request.header("Authorization", format!("Agent {}", token.reveal()));
         }
         let mut body = Exactly::new(body, length);
-        let request = request
-            .config()
-            .timeout_recv_response(Some(patience))
-            .build();
+        let request = request.config().timeout_recv_response(Some(patience)).build();
         let sent = request.send(SendBody::from_reader(&mut body));
-        sent.map(|response| Answer::read(response, token))
-            .map_err(|error| self.unanswered(error, patience))
+        sent.map(|response| Answer::read(response, token)).map_err(|error| self.unanswered(error, patience))
     }
 
     fn unanswered(&self, error: ureq::Error, patience: Duration) -> Unanswered {
@@ -239,36 +199,23 @@ impl Api {
         let fault = match error {
             // The link could not be opened.
             ureq::Error::Other(inner) if inner.is::<Fault>() => {
-                return Unanswered {
-                    fault: *inner.downcast().expect("just looked"),
-                    sent: false,
-                };
+                return Unanswered { fault: *inner.downcast().expect("just looked"), sent: false };
             }
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-                let words = format!(
-                    "{}: no such URL is possible; check server.host and server.base_route",
-                    self.base
-                );
-                return Unanswered {
-                    fault: Fault::setup(words),
-                    sent: false,
-                };
+                let words = format!("{}: no such URL is possible; check server.host and server.base_route", self.base);
+                return Unanswered { fault: Fault::setup(words), sent: false };
             }
-            ureq::Error::Io(error)
-                if error.get_ref().is_some_and(|inner| inner.is::<BadBody>()) =>
-            {
-                Fault::transient(format!(
-                    "cannot read what is to be sent to {place}: {error}"
-                ))
+            ureq::Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<BadBody>()) => {
+                Fault::transient(format!("cannot read what is to be sent to {place}: {error}"))
             }
             ureq::Error::Io(error) => words::exchange(place, &error),
             ureq::Error::Timeout(ureq::Timeout::RecvResponse) => Fault::transient(format!(
                 "{place} took the request but did not answer within {}",
                 words::seconds(patience)
             )),
-            ureq::Error::Timeout(_) => Fault::transient(format!(
-                "{place} stopped taking the request, and it was given up"
-            )),
+            ureq::Error::Timeout(_) => {
+                Fault::transient(format!("{place} stopped taking the request, and it was given up"))
+            }
             ureq::Error::Protocol(error) => Fault::transient(format!(
                 "{place} did not answer in HTTP ({error}); check server.host and {}",
                 place.port_key
@@ -280,16 +227,10 @@ impl Api {
 
     /// A port that hangs up on plain HTTP may be one for TLS.
     fn hint_at_tls(&self, fault: Fault) -> Fault {
-        if self.place.tls
-            || fault.kind != Kind::Transient
-            || !fault.words.contains("closed the connection")
-        {
+        if self.place.tls || fault.kind != Kind::Transient || !fault.words.contains("closed the connection") {
             return fault;
         }
-        Fault {
-            words: format!("{fault}; {}", words::TLS_HINT),
-            ..fault
-        }
+        Fault { words: format!("{fault}; {}", words::TLS_HINT), ..fault }
     }
 
     fn unlicensed(&self, answer: &Answer) -> Fault {
@@ -299,31 +240,5 @@ impl Api {
             answer.said()
         );
         Fault::refused(words).with_status(answer.status)
-    }
-}
-
-/// A workspace's name as one segment of a path.
-fn segment(name: &str) -> String {
-    match name {
-        // Alone in a segment these mean directories, escaped or not (RFC 3986, 5.2.4). No such workspace can exist.
-        "." | ".." => name.replace('.', "%2E"),
-        _ => utf8_percent_encode(name, SEGMENT).to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn workspace_names_are_one_segment() {
-        for (name, path) in [
-            ("plain-1_2.3~x", "plain-1_2.3~x"),
-            ("a b/../c?d", "a%20b%2F..%2Fc%3Fd"),
-            ("ünï%", "%C3%BCn%C3%AF%25"),
-            ("..", "%2E%2E"),
-        ] {
-            assert_eq!(segment(name), path);
-        }
     }
 }

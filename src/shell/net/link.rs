@@ -44,19 +44,10 @@ impl Link {
         };
         let mut socket = Socket::connect(place, left(limits.connect))?;
         let tls = match tls {
-            Some(config) => Some(Box::new(handshake(
-                place,
-                config,
-                &mut socket,
-                left(limits.handshake),
-            )?)),
+            Some(config) => Some(Box::new(handshake(place, config, &mut socket, left(limits.handshake))?)),
             None => None,
         };
-        Ok(Link {
-            socket,
-            tls,
-            fresh: true,
-        })
+        Ok(Link { socket, tls, fresh: true })
     }
 
     /// No blocking call lasts beyond this moment: it ends with `TimedOut`.
@@ -90,11 +81,7 @@ impl Read for Link {
                 let count = self.socket.read(buf)?;
                 let speaks_tls = self.fresh && buf[..count].starts_with(&TLS_ALERT);
                 self.fresh = false;
-                if speaks_tls {
-                    Err(io::Error::other(SpeaksTls))
-                } else {
-                    Ok(count)
-                }
+                if speaks_tls { Err(io::Error::other(SpeaksTls)) } else { Ok(count) }
             }
         }
     }
@@ -137,12 +124,8 @@ fn handshake(
     limit: Duration,
 ) -> Result<ClientConnection, Fault> {
     let host = place.bare_host().to_owned();
-    let name = ServerName::try_from(host).map_err(|_| {
-        Fault::setup(format!(
-            "server.host: {} is neither a host name nor an address",
-            place.host
-        ))
-    })?;
+    let name = ServerName::try_from(host)
+        .map_err(|_| Fault::setup(format!("server.host: {} is neither a host name nor an address", place.host)))?;
     let mut tls = ClientConnection::new(Arc::clone(config), name)
         .map_err(|error| Fault::setup(format!("cannot start TLS to {place}: {error}")))?;
     socket.set_deadline(Instant::now() + limit);
@@ -157,11 +140,7 @@ fn handshake(
 }
 
 /// Plaintext if there is some, else whatever the socket has, until it is plaintext, an end, or an error.
-fn read_plaintext(
-    tls: &mut ClientConnection,
-    socket: &mut Socket,
-    buf: &mut [u8],
-) -> io::Result<usize> {
+fn read_plaintext(tls: &mut ClientConnection, socket: &mut Socket, buf: &mut [u8]) -> io::Result<usize> {
     loop {
         match tls.reader().read(buf) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}

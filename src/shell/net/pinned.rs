@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{
-    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-    verify_tls13_signature_with_raw_key,
+    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
 };
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -42,11 +41,7 @@ impl PrivateTrust {
                 return Err(format!("certificate {} cannot be read: {error}", index + 1));
             }
         }
-        Ok(PrivateTrust {
-            certificates,
-            roots,
-            algorithms,
-        })
+        Ok(PrivateTrust { certificates, roots, algorithms })
     }
 
     fn verify_chain(
@@ -56,18 +51,11 @@ impl PrivateTrust {
         now: UnixTime,
     ) -> Result<(), Error> {
         let parsed = ParsedCertificate::try_from(end_entity)?;
-        let verified = verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            &self.roots,
-            intermediates,
-            now,
-            self.algorithms.all,
-        );
+        let verified =
+            verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, self.algorithms.all);
         verified.map_err(|error| match error {
             // A certificate made anew under the old name: its key is not the one that the old one would check with.
-            Error::InvalidCertificate(CertificateError::BadSignature) => {
-                CertificateError::UnknownIssuer.into()
-            }
+            Error::InvalidCertificate(CertificateError::BadSignature) => CertificateError::UnknownIssuer.into(),
             other => other,
         })
     }
@@ -125,11 +113,7 @@ impl ServerCertVerifier for PrivateTrust {
 
 fn public_key(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
     let certificate = Certificate::from_der(certificate).ok()?;
-    let key = certificate
-        .tbs_certificate()
-        .subject_public_key_info()
-        .to_der()
-        .ok()?;
+    let key = certificate.tbs_certificate().subject_public_key_info().to_der().ok()?;
     Some(SubjectPublicKeyInfoDer::from(key))
 }
 
@@ -154,17 +138,11 @@ impl Facts {
         let certificate = Certificate::from_der(certificate)?;
         let body = certificate.tbs_certificate();
         let alternatives = match body.get_extension::<SubjectAltName>()? {
-            Some((_critical, SubjectAltName(names))) => {
-                names.iter().filter_map(Subject::of_alternative).collect()
-            }
+            Some((_critical, SubjectAltName(names))) => names.iter().filter_map(Subject::of_alternative).collect(),
             None => Vec::new(),
         };
         let names = if alternatives.is_empty() {
-            body.subject()
-                .common_name()?
-                .map(Subject::of_common_name)
-                .into_iter()
-                .collect()
+            body.subject().common_name()?.map(Subject::of_common_name).into_iter().collect()
         } else {
             alternatives
         };
@@ -178,16 +156,10 @@ impl Facts {
 
     fn check_time(&self, now: UnixTime) -> Result<(), CertificateError> {
         if now < self.not_before {
-            return Err(CertificateError::NotValidYetContext {
-                time: now,
-                not_before: self.not_before,
-            });
+            return Err(CertificateError::NotValidYetContext { time: now, not_before: self.not_before });
         }
         if now > self.not_after {
-            return Err(CertificateError::ExpiredContext {
-                time: now,
-                not_after: self.not_after,
-            });
+            return Err(CertificateError::ExpiredContext { time: now, not_after: self.not_after });
         }
         Ok(())
     }
@@ -200,10 +172,7 @@ impl Facts {
             Subject::Name(name) => name.clone(),
             Subject::Address(address) => address.to_string(),
         });
-        Err(CertificateError::NotValidForNameContext {
-            expected: host.to_owned(),
-            presented: presented.collect(),
-        })
+        Err(CertificateError::NotValidForNameContext { expected: host.to_owned(), presented: presented.collect() })
     }
 }
 
@@ -214,9 +183,7 @@ impl Subject {
             GeneralName::IpAddress(bytes) => {
                 let bytes = bytes.as_bytes();
                 let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-                v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
-                    .ok()
-                    .map(Subject::Address)
+                v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok().map(Subject::Address)
             }
             _ => None,
         }
@@ -229,12 +196,8 @@ impl Subject {
 
     fn fits(&self, host: &ServerName<'_>) -> bool {
         match (self, host) {
-            (Subject::Address(ours), ServerName::IpAddress(theirs)) => {
-                *ours == IpAddr::from(*theirs)
-            }
-            (Subject::Name(pattern), ServerName::DnsName(name)) => {
-                name_fits(pattern, name.as_ref())
-            }
+            (Subject::Address(ours), ServerName::IpAddress(theirs)) => *ours == IpAddr::from(*theirs),
+            (Subject::Name(pattern), ServerName::DnsName(name)) => name_fits(pattern, name.as_ref()),
             _ => false,
         }
     }
@@ -244,9 +207,9 @@ impl Subject {
 fn name_fits(pattern: &str, name: &str) -> bool {
     let name = name.trim_end_matches('.');
     match pattern.strip_prefix("*.") {
-        Some(domain) => name
-            .split_once('.')
-            .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(domain)),
+        Some(domain) => {
+            name.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(domain))
+        }
         None => name.eq_ignore_ascii_case(pattern),
     }
 }

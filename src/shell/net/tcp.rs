@@ -38,40 +38,24 @@ impl Place {
     }
 
     fn new(server: &Server, port: u16, port_key: &'static str) -> Place {
-        Place {
-            host: server.host.clone(),
-            port,
-            port_key,
-            tls: server.tls,
-            pinned: server.tls_cert.is_some(),
-        }
+        Place { host: server.host.clone(), port, port_key, tls: server.tls, pinned: server.tls_cert.is_some() }
     }
 
     /// Host for a URL or a `Host` header: IPv6 in brackets, a zone (`%eth0`) left out, since it means something to this machine only.
     fn url_host(&self) -> String {
         let host = self.bare_host();
-        if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host.to_owned()
-        }
+        if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
     }
 
     /// Host without an IPv6 zone, as a certificate names it.
     pub fn bare_host(&self) -> &str {
-        self.host
-            .split_once('%')
-            .map_or(self.host.as_str(), |(address, _zone)| address)
+        self.host.split_once('%').map_or(self.host.as_str(), |(address, _zone)| address)
     }
 
     /// `HOST` or `HOST:PORT`, the port only where it is not the scheme's own.
     pub fn authority(&self) -> String {
         let usual = if self.tls { 443 } else { 80 };
-        if self.port == usual {
-            self.url_host()
-        } else {
-            self.to_string()
-        }
+        if self.port == usual { self.url_host() } else { self.to_string() }
     }
 }
 
@@ -93,18 +77,13 @@ impl Socket {
     /// Looks the name up and tries its addresses in turn, all within `limit`.
     pub fn connect(place: &Place, limit: Duration) -> Result<Socket, Fault> {
         let deadline = Instant::now() + limit;
-        let addresses = resolve(&place.host, place.port, limit)
-            .map_err(|error| words::unresolved(place, limit, &error))?;
-        let stream = connect_any(&addresses, deadline)
-            .map_err(|error| words::unconnected(place, limit, &error))?;
+        let addresses =
+            resolve(&place.host, place.port, limit).map_err(|error| words::unresolved(place, limit, &error))?;
+        let stream = connect_any(&addresses, deadline).map_err(|error| words::unconnected(place, limit, &error))?;
         // Small frames and small posts go out at once; nothing here gains from being held back. Where this fails the
         // connection is merely slower.
         let _ = stream.set_nodelay(true);
-        Ok(Socket {
-            stream,
-            deadline,
-            nonblocking: false,
-        })
+        Ok(Socket { stream, deadline, nonblocking: false })
     }
 
     /// No blocking call lasts beyond this moment. Until it is set, the limit of `connect` holds.
@@ -185,19 +164,15 @@ fn resolve(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>
     }
     let (sender, receiver) = mpsc::sync_channel(1);
     let name = host.to_owned();
-    thread::Builder::new()
-        .name("resolve".to_owned())
-        .spawn(move || {
-            let found = (name.as_str(), port).to_socket_addrs().map(Vec::from_iter);
-            // Nobody listens any more when the lookup took too long.
-            let _ = sender.send(found);
-        })?;
+    thread::Builder::new().name("resolve".to_owned()).spawn(move || {
+        let found = (name.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+        // Nobody listens any more when the lookup took too long.
+        let _ = sender.send(found);
+    })?;
     match receiver.recv_timeout(limit) {
         Ok(found) => found,
         Err(RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
-        Err(RecvTimeoutError::Disconnected) => {
-            Err(io::Error::other("the lookup ended without a result"))
-        }
+        Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("the lookup ended without a result")),
     }
 }
 
@@ -222,13 +197,7 @@ mod tests {
     use super::*;
 
     fn place(host: &str, port: u16, tls: bool) -> Place {
-        Place {
-            host: host.to_owned(),
-            port,
-            port_key: "server.api_port",
-            tls,
-            pinned: false,
-        }
+        Place { host: host.to_owned(), port, port_key: "server.api_port", tls, pinned: false }
     }
 
     #[test]
@@ -247,8 +216,7 @@ mod tests {
 
     #[test]
     fn a_name_without_address_says_so() {
-        let fault = Socket::connect(&place("nowhere.invalid", 1, false), Duration::from_secs(20))
-            .unwrap_err();
+        let fault = Socket::connect(&place("nowhere.invalid", 1, false), Duration::from_secs(20)).unwrap_err();
         assert!(fault.words.contains("nowhere.invalid"), "{fault}");
         assert!(fault.words.contains("server.host"), "{fault}");
         assert!(!fault.is_fatal());

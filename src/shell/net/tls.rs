@@ -22,18 +22,11 @@ pub fn client_config(server: &Server) -> Result<Arc<ClientConfig>, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("no TLS on this machine: {error}"))?;
     let config = if !server.tls_verify {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(NoVerifier(provider)))
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(NoVerifier(provider)))
     } else if let Some(path) = &server.tls_cert {
-        let trust = PrivateTrust::new(
-            certificates(path)?,
-            provider.signature_verification_algorithms,
-        )
-        .map_err(|problem| format!("server.ssl_cert: {}: {problem}", path.display()))?;
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(trust))
+        let trust = PrivateTrust::new(certificates(path)?, provider.signature_verification_algorithms)
+            .map_err(|problem| format!("server.ssl_cert: {}: {problem}", path.display()))?;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(trust))
     } else {
         builder.with_root_certificates(public_roots())
     };
@@ -49,12 +42,9 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         Ok(found) if !found.is_empty() => Ok(found),
         // A DER file begins with a SEQUENCE.
         Ok(_) if bytes.first() == Some(&0x30) => Err(at_fault(
-            "is DER, not PEM; convert it with: openssl x509 -inform der -in FILE -out FILE.pem"
-                .to_owned(),
+            "is DER, not PEM; convert it with: openssl x509 -inform der -in FILE -out FILE.pem".to_owned(),
         )),
-        Ok(_) => Err(at_fault(
-            "holds no certificate (-----BEGIN CERTIFICATE-----)".to_owned(),
-        )),
+        Ok(_) => Err(at_fault("holds no certificate (-----BEGIN CERTIFICATE-----)".to_owned())),
         Err(error) => Err(at_fault(format!("is damaged PEM: {error}"))),
     }
 }

@@ -11,9 +11,7 @@ use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::time::Duration as Left;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport};
 
 use super::limits::Limits;
 use super::link::Link;
@@ -29,23 +27,11 @@ pub(super) struct Doorway {
 impl Connector for Doorway {
     type Out = LinkTransport;
 
-    fn connect(
-        &self,
-        details: &ConnectionDetails,
-        _chained: Option<()>,
-    ) -> Result<Option<LinkTransport>, ureq::Error> {
+    fn connect(&self, details: &ConnectionDetails, _chained: Option<()>) -> Result<Option<LinkTransport>, ureq::Error> {
         let link = Link::open(&self.place, self.tls.as_ref(), &self.limits, None)
             .map_err(|fault| ureq::Error::Other(Box::new(fault)))?;
-        let buffers = LazyBuffers::new(
-            details.config.input_buffer_size(),
-            details.config.output_buffer_size(),
-        );
-        Ok(Some(LinkTransport {
-            link,
-            buffers,
-            secure: self.tls.is_some(),
-            unsent: None,
-        }))
+        let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(LinkTransport { link, buffers, secure: self.tls.is_some(), unsent: None }))
     }
 }
 
@@ -60,12 +46,7 @@ impl fmt::Debug for Doorway {
 pub(super) struct NoResolver;
 
 impl Resolver for NoResolver {
-    fn resolve(
-        &self,
-        _: &Uri,
-        _: &Config,
-        _: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+    fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         let mut addresses = ResolvedSocketAddrs::from_fn(|_| nowhere);
         addresses.push(nowhere);
@@ -91,9 +72,7 @@ impl LinkTransport {
             _ => ureq::Error::Io(error),
         };
         self.link.set_deadline(deadline(timeout));
-        self.link
-            .write_all(&self.buffers.output()[..amount])
-            .map_err(name)?;
+        self.link.write_all(&self.buffers.output()[..amount]).map_err(name)?;
         self.link.flush().map_err(name)
     }
 }
@@ -127,9 +106,7 @@ impl Transport for LinkTransport {
                 self.buffers.input_appended(count);
                 Ok(count > 0)
             }
-            (Err(error), None) if error.kind() == ErrorKind::TimedOut => {
-                Err(ureq::Error::Timeout(timeout.reason))
-            }
+            (Err(error), None) if error.kind() == ErrorKind::TimedOut => Err(ureq::Error::Timeout(timeout.reason)),
             (Err(error), None) => Err(ureq::Error::Io(error)),
         }
     }

@@ -46,21 +46,13 @@ pub(super) struct Miss {
 
 impl Miss {
     fn answered(kind: Kind, words: impl Into<String>) -> Miss {
-        Miss {
-            kind,
-            words: words.into(),
-            answered: true,
-        }
+        Miss { kind, words: words.into(), answered: true }
     }
 }
 
 impl From<Fault> for Miss {
     fn from(fault: Fault) -> Miss {
-        Miss {
-            kind: fault.kind,
-            words: fault.words,
-            answered: false,
-        }
+        Miss { kind: fault.kind, words: fault.words, answered: false }
     }
 }
 
@@ -68,9 +60,7 @@ impl From<Fault> for Miss {
 impl fmt::Display for Try {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path();
-        let path = path
-            .split_once('?')
-            .map_or(path.as_str(), |(path, _query)| path);
+        let path = path.split_once('?').map_or(path.as_str(), |(path, _query)| path);
         let name = match self.protocol {
             Protocol::SocketIo => "Socket.IO",
             Protocol::WebSocket => "the raw websocket",
@@ -102,16 +92,8 @@ impl Try {
             Protocol::SocketIo => Some(greeting(&mut socket, left(limits.greeting))?),
             Protocol::WebSocket => None,
         };
-        socket
-            .get_mut()
-            .unblock()
-            .map_err(|error| words::exchange(&self.place, &error))?;
-        Ok(Dialled {
-            socket,
-            protocol: self.protocol,
-            port: self.place.port,
-            greeting,
-        })
+        socket.get_mut().unblock().map_err(|error| words::exchange(&self.place, &error))?;
+        Ok(Dialled { socket, protocol: self.protocol, port: self.place.port, greeting })
     }
 
     fn upgrade(&self, mut link: Link, limit: Duration) -> Result<WebSocket<Link>, Miss> {
@@ -123,18 +105,13 @@ impl Try {
         match tungstenite::client::client_with_config(self.request()?, link, Some(config)) {
             Ok((socket, _response)) => Ok(socket),
             Err(HandshakeError::Failure(Error::Http(response))) => Err(self.declined(&response)),
-            Err(HandshakeError::Failure(Error::Io(error)))
-                if error.kind() == ErrorKind::TimedOut =>
-            {
+            Err(HandshakeError::Failure(Error::Io(error))) if error.kind() == ErrorKind::TimedOut => {
                 Err(self.silent(limit))
             }
-            Err(HandshakeError::Failure(Error::Io(error))) => {
-                Err(words::exchange(&self.place, &error).into())
+            Err(HandshakeError::Failure(Error::Io(error))) => Err(words::exchange(&self.place, &error).into()),
+            Err(HandshakeError::Failure(error)) => {
+                Err(Miss::answered(Kind::Transient, format!("did not answer like a websocket server ({error})")))
             }
-            Err(HandshakeError::Failure(error)) => Err(Miss::answered(
-                Kind::Transient,
-                format!("did not answer like a websocket server ({error})"),
-            )),
             // A link with a deadline says TimedOut instead.
             Err(HandshakeError::Interrupted(_)) => Err(self.silent(limit)),
         }
@@ -153,18 +130,14 @@ impl Try {
             .header("User-Agent", USER_AGENT)
             .body(())
             .map_err(|_| {
-                Fault::setup(format!(
-                    "{self}: no such URL is possible; check server.host and server.base_route"
-                ))
+                Fault::setup(format!("{self}: no such URL is possible; check server.host and server.base_route"))
             })
     }
 
     fn silent(&self, limit: Duration) -> Miss {
         let (place, limit) = (&self.place, words::seconds(limit));
-        Fault::transient(format!(
-            "{place} accepts connections but does not answer a websocket upgrade within {limit}"
-        ))
-        .into()
+        Fault::transient(format!("{place} accepts connections but does not answer a websocket upgrade within {limit}"))
+            .into()
     }
 
     /// An ordinary HTTP answer instead of an upgrade.
@@ -174,17 +147,8 @@ impl Try {
         if words::complains_of_plain(status, body) {
             return words::speaks_tls(&self.place).into();
         }
-        let location = response
-            .headers()
-            .get("location")
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let answer = Answer {
-            status,
-            body: body.to_vec(),
-            retry_after: None,
-            location,
-        };
+        let location = response.headers().get("location").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let answer = Answer { status, body: body.to_vec(), retry_after: None, location };
         let kind = match status {
             408 | 425 | 429 | 500.. => Kind::Transient,
             _ => Kind::Setup,
@@ -206,10 +170,7 @@ fn greeting(socket: &mut WebSocket<Link>, limit: Duration) -> Result<String, Mis
             Ok(Message::Close(_)) => return miss("upgraded, then closed at once".to_owned()),
             Ok(_) => return miss("upgraded, but does not greet like Socket.IO".to_owned()),
             Err(Error::Io(error)) if error.kind() == ErrorKind::TimedOut => {
-                return miss(format!(
-                    "upgraded, then said nothing for {}",
-                    words::seconds(limit)
-                ));
+                return miss(format!("upgraded, then said nothing for {}", words::seconds(limit)));
             }
             Err(error) => return miss(format!("upgraded, then failed: {error}")),
         }

@@ -34,9 +34,7 @@ pub(super) fn unresolved(place: &Place, limit: Duration, error: &io::Error) -> F
         ErrorKind::TimedOut => format!("no answer within {}", seconds(limit)),
         _ => error.to_string(),
     };
-    Fault::transient(format!(
-        "no address for the name {host}: {why}; check server.host and this machine's DNS"
-    ))
+    Fault::transient(format!("no address for the name {host}: {why}; check server.host and this machine's DNS"))
 }
 
 /// No TCP connection came about.
@@ -73,9 +71,7 @@ pub(super) fn handshake(place: &Place, limit: Duration, error: &io::Error) -> Fa
             "{place} accepts connections but does not answer a TLS handshake within {}; {PLAIN_HINT}",
             seconds(limit)
         )),
-        None => Fault::transient(format!(
-            "{place} closed the connection in the TLS handshake ({error}); {PLAIN_HINT}"
-        )),
+        None => Fault::transient(format!("{place} closed the connection in the TLS handshake ({error}); {PLAIN_HINT}")),
     }
 }
 
@@ -97,22 +93,13 @@ pub(super) fn exchange(place: &Place, error: &io::Error) -> Fault {
 
 /// The server speaks TLS where the configuration says plain.
 pub(super) fn speaks_tls(place: &Place) -> Fault {
-    Fault::setup(format!(
-        "{place} speaks TLS, this agent is set to plain HTTP: set server.ssl: true"
-    ))
+    Fault::setup(format!("{place} speaks TLS, this agent is set to plain HTTP: set server.ssl: true"))
 }
 
 /// Whether an answer is a web server's complaint about plain HTTP on its TLS port: nginx, Go and Apache, in this order.
 pub(super) fn complains_of_plain(status: u16, body: &[u8]) -> bool {
-    const COMPLAINTS: [&[u8]; 3] = [
-        b"sent to HTTPS port",
-        b"to an HTTPS server",
-        b"to an SSL-enabled server port",
-    ];
-    status == 400
-        && COMPLAINTS
-            .iter()
-            .any(|words| memchr::memmem::find(body, words).is_some())
+    const COMPLAINTS: [&[u8]; 3] = [b"sent to HTTPS port", b"to an HTTPS server", b"to an SSL-enabled server port"];
+    status == 400 && COMPLAINTS.iter().any(|words| memchr::memmem::find(body, words).is_some())
 }
 
 /// `10 s`, `0.2 s`.
@@ -127,16 +114,14 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 fn refused_handshake(place: &Place, error: &rustls::Error) -> Fault {
     match error {
         rustls::Error::InvalidCertificate(error) => certificate(place, error),
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => Fault::setup(
-            format!("{place} wants a client certificate, which this agent does not have"),
-        ),
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            Fault::setup(format!("{place} wants a client certificate, which this agent does not have"))
+        }
         rustls::Error::AlertReceived(AlertDescription::UnrecognisedName) => Fault::setup(format!(
             "{place} knows no server of the name {}: set server.host to the name it is known by",
             place.host
         )),
-        rustls::Error::AlertReceived(
-            AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
-        )
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure)
         | rustls::Error::PeerIncompatible(_) => Fault::setup(format!(
             "{place} and this agent have no TLS in common ({error}): the server must offer TLS 1.2 or 1.3 with ciphers of today"
         )),
@@ -151,11 +136,7 @@ fn certificate(place: &Place, error: &CertificateError) -> Fault {
             "the certificate of {place} expired on {} (this machine's clock says {}): renew it on the server{}",
             day(not_after.as_secs()),
             day(time.as_secs()),
-            if place.pinned {
-                " and in the file of server.ssl_cert"
-            } else {
-                ""
-            }
+            if place.pinned { " and in the file of server.ssl_cert" } else { "" }
         )),
         CertificateError::NotValidYetContext { time, not_before } => Fault::transient(format!(
             "the certificate of {place} is not valid before {}, and this machine's clock says {}: set the clock",
@@ -195,9 +176,7 @@ fn distrust(error: &CertificateError) -> String {
     match error {
         CertificateError::UnknownIssuer => "unknown issuer".to_owned(),
         // A CA's own certificate where a server's should be: what `openssl req -x509` makes by itself.
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "self-signed".to_owned()
-        }
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => "self-signed".to_owned(),
         other => other.to_string(),
     }
 }
@@ -205,9 +184,7 @@ fn distrust(error: &CertificateError) -> String {
 /// rustls names them as `DnsName("a.example")` and `IpAddress(10.0.0.1)`.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
-        let inner = name
-            .split_once('(')
-            .map_or(name.as_str(), |(_kind, rest)| rest.trim_end_matches(')'));
+        let inner = name.split_once('(').map_or(name.as_str(), |(_kind, rest)| rest.trim_end_matches(')'));
         inner.trim_matches('"').to_owned()
     };
     match presented {
@@ -217,18 +194,10 @@ fn names(presented: &[String]) -> String {
 }
 
 fn day(unix_seconds: u64) -> String {
-    let moment = i64::try_from(unix_seconds)
-        .ok()
-        .and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok());
-    moment.map_or_else(
-        || "a day out of reckoning".to_owned(),
-        |moment| moment.date().to_string(),
-    )
+    let moment = i64::try_from(unix_seconds).ok().and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok());
+    moment.map_or_else(|| "a day out of reckoning".to_owned(), |moment| moment.date().to_string())
 }
 
 fn means_this_machine(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse()
-            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
