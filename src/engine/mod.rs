@@ -1,1 +1,381 @@
-//! (head of `engine`)
+//! Every decision of the agent: what runs, when to send, retry, kill, give up, what to tell the server. A pure state machine:
+//! no I/O, no clock, no threads; it cannot fail. The shell calls `handle_event` and `handle_timeout`, and after each of them
+//! drains `poll_action` and asks `poll_timeout` how long it may sleep.
+//!
+//! | part        | decides |
+//! |-------------|---------|
+//! | `session`   | the command channel: dial, join, dead or alive, leave |
+//! | `admission` | whether a RUN may become a run |
+//! | `run`       | one run, from its start to its last status |
+//! | `process`   | how a run's process is ended and waited for |
+//! | `intake`    | what of a run's output counts |
+//! | `delivery`  | one run's posts to one workspace |
+//! | `posts`     | whose post goes next |
+//! | `outbox`    | which statuses the server has not acknowledged |
+//! | `verdict`   | how a run went, in words |
+
+mod admission;
+mod agenda;
+mod backoff;
+mod delivery;
+pub mod event;
+pub mod executor;
+mod intake;
+mod outbox;
+mod posts;
+mod process;
+mod redact;
+mod run;
+mod session;
+mod tally;
+mod timers;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::proto::channel::Protocol;
+use crate::proto::message::{BadRun, RunCommand, RunStatus};
+
+use agenda::Agenda;
+use event::{Action, Event, Now, RunId};
+use executor::Executor;
+pub use posts::POSTS_AT_ONCE_MAX;
+use posts::Posts;
+use run::{Cause, Run};
+use session::{News, Session};
+use timers::Timer;
+
+/// A requested stop waits this long for deliveries and last statuses after the grace that executors get.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// After a second signal.
+const STOP_HURRIED_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the engine is told once.
+#[derive(Debug)]
+pub struct Profile {
+    pub agent_name: String,
+    pub executors: Vec<Executor>,
+    /// How many runs may have a process at once.
+    pub concurrent_runs_max: Option<usize>,
+    /// Between SIGTERM and SIGKILL.
+    pub stop_grace: Duration,
+    /// For the jitter of pauses.
+    pub seed: u64,
+    /// The id of the first run; the later ones count up from it.
+    pub first_run: RunId,
+}
+
+pub struct Engine {
+    agent_name: Arc<str>,
+    executors: Vec<Arc<Executor>>,
+    concurrent_runs_max: usize,
+    agenda: Agenda,
+    session: Session,
+    runs: BTreeMap<RunId, Run>,
+    /// Runs that wait for a place, oldest first.
+    waiting: VecDeque<RunId>,
+    /// How many runs have a place.
+    busy: usize,
+    posts: Posts,
+    next_run: RunId,
+    /// The signal that asked the agent to stop.
+    stopping: Option<&'static str>,
+    exit_code: u8,
+}
+
+impl Engine {
+    /// An engine that wants to connect at once.
+    pub fn new(profile: Profile, now: Now) -> Engine {
+        let mut agenda = Agenda::new(now, profile.seed, profile.stop_grace);
+        let mut session = Session::new(profile.executors.iter().map(Executor::offer).collect());
+        session.dial(&mut agenda);
+        Engine {
+            agent_name: profile.agent_name.into(),
+            executors: profile.executors.into_iter().map(Arc::new).collect(),
+            concurrent_runs_max: profile.concurrent_runs_max.unwrap_or(usize::MAX),
+            agenda,
+            session,
+            runs: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            busy: 0,
+            posts: Posts::default(),
+            next_run: profile.first_run,
+            stopping: None,
+            exit_code: 0,
+        }
+    }
+
+    pub fn handle_event(&mut self, event: Event<'_>, now: Now) {
+        self.agenda.now = now;
+        self.on_event(event);
+        self.settle();
+    }
+
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.agenda.now = now;
+        while let Some(timer) = self.agenda.timers.pop_due(now.up) {
+            self.on_timer(timer);
+        }
+        self.settle();
+    }
+
+    /// The next thing to do, in order; `None` until the next event or timeout.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.agenda.actions.pop_front()
+    }
+
+    /// When `handle_timeout` has to be called, on the scale of `Now::up`.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.agenda.timers.next()
+    }
+
+    fn on_event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Connected { protocol, token } => {
+                let number = self.agenda.outbox.number();
+                self.session.on_connected(protocol, token, number, &mut self.agenda);
+            }
+            Event::ConnectFailed(mut failure) => {
+                // What still has to be delivered outlives a refusal: a licence is renewed, an agent set active again.
+                failure.fatal &= self.runs.is_empty();
+                let news = self.session.on_connect_failed(failure, &mut self.agenda);
+                self.on_news(news);
+            }
+            Event::TokenFetched(token) => {
+                let number = self.agenda.outbox.number();
+                self.session.on_token(token, number, &mut self.agenda);
+            }
+            Event::Frame(frame) => {
+                let number = self.agenda.outbox.number();
+                let news = self.session.on_frame(frame, number, &mut self.agenda);
+                self.on_news(news);
+            }
+            Event::Pong(number) => {
+                let news = self.session.on_pong(number, &mut self.agenda);
+                self.on_news(news);
+            }
+            Event::LinkLost { words, close_reason } => {
+                let news = self.session.on_link_lost(&words, close_reason.as_deref(), &mut self.agenda);
+                self.on_news(news);
+            }
+            Event::Posted(posted) => {
+                let id = posted.id;
+                self.posts.on_posted(posted, &mut self.runs, &mut self.agenda);
+                self.on_run_changed(id.run);
+            }
+            Event::Stop { signal } => self.on_stop(signal),
+            event => self.on_run_event(event),
+        }
+    }
+
+    fn on_run_event(&mut self, event: Event<'_>) {
+        let (Event::Started { run }
+        | Event::StartFailed { run, .. }
+        | Event::Output { run, .. }
+        | Event::OutputEnded { run }
+        | Event::Complaint { run, .. }
+        | Event::ComplaintsEnded { run }
+        | Event::Exited { run, .. }
+        | Event::Journaled { run, .. }) = event
+        else {
+            unreachable!("on_event handles every event that is not about a run");
+        };
+        let agenda = &mut self.agenda;
+        let Some(target) = self.runs.get_mut(&run) else { return };
+        match event {
+            Event::Started { .. } => target.on_started(agenda),
+            Event::StartFailed { words, .. } => target.on_start_failed(&words, agenda),
+            Event::Output { bytes, .. } => target.on_output(bytes, agenda),
+            Event::OutputEnded { .. } => target.on_output_ended(agenda),
+            Event::Complaint { bytes, .. } => target.on_complaint(bytes),
+            Event::ComplaintsEnded { .. } => target.on_complaints_ended(),
+            Event::Exited { exit, .. } => target.on_exited(exit, agenda),
+            Event::Journaled { bytes, result, .. } => target.on_journaled(bytes, result, agenda),
+            _ => {}
+        }
+        self.on_run_changed(run);
+    }
+
+    fn on_timer(&mut self, timer: Timer) {
+        match timer {
+            Timer::Connect | Timer::Handshake | Timer::Ping | Timer::Pong | Timer::Promise | Timer::Leave => {
+                let news = self.session.on_timer(timer, &mut self.agenda);
+                self.on_news(news);
+            }
+            Timer::RunTimeout(run) | Timer::RunKill(run) | Timer::RunDrain(run) | Timer::Journal(run) => {
+                if let Some(target) = self.runs.get_mut(&run) {
+                    target.on_timer(timer, &mut self.agenda);
+                    self.on_run_changed(run);
+                }
+            }
+            Timer::Post(id) => self.on_run_changed(id.run),
+            Timer::Stop => self.on_stop_due(),
+        }
+    }
+
+    fn on_news(&mut self, news: Option<News>) {
+        match news {
+            None => {}
+            // The server takes runs for dead whose link it lost; it believes the next status.
+            Some(News::Joined) => {
+                for run in self.runs.values().filter(|run| !run.is_finished()) {
+                    self.agenda.outbox.push(run.present_status());
+                }
+            }
+            Some(News::Lost) => self.agenda.outbox.on_link_lost(),
+            Some(News::Refused(words)) => self.on_refused(&words),
+            Some(News::Run(command)) => self.on_run_command(command),
+            Some(News::BadRun(bad)) => self.on_bad_run(bad),
+            Some(News::Acked(number)) => self.agenda.outbox.on_ack(number),
+            Some(News::AckedUpto(number)) => self.agenda.outbox.on_ack_upto(number),
+            Some(News::Gone) => self.quit(),
+        }
+    }
+
+    /// The server has said no for good, and nothing is left that has to be delivered.
+    fn on_refused(&mut self, words: &str) {
+        log::error!("{words}");
+        self.exit_code = 1;
+        self.quit();
+    }
+
+    fn on_run_command(&mut self, command: RunCommand) {
+        let found = match self.stopping {
+            Some(_) => Err(format!("The agent {} is stopping and starts nothing any more", self.agent_name)),
+            None => admission::find(&command, &self.executors, &self.agent_name),
+        };
+        let admitted = found.and_then(|executor| Ok((executor.clone(), admission::admit(&command, executor)?)));
+        match admitted {
+            Ok((executor, admitted)) => {
+                let id = self.next_run;
+                self.next_run.0 += 1;
+                let run = Run::new(id, command, executor, admitted, self.agent_name.clone(), &self.agenda);
+                log::info!("run {id}: {} for workspaces {}", run.executor.name, run.workspace_names());
+                self.runs.insert(id, run);
+                self.waiting.push_back(id);
+                self.start_waiting();
+                if let Some(run) = self.runs.get(&id).filter(|run| run.is_waiting()) {
+                    self.agenda.outbox.push(run.present_status());
+                }
+            }
+            Err(message) => self.refuse(command.execution_ids, command.executor.unwrap_or_default(), message),
+        }
+    }
+
+    fn on_bad_run(&mut self, bad: BadRun) {
+        let message = format!("The agent {} cannot use this RUN: {}", self.agent_name, bad.problem);
+        if bad.execution_ids.is_empty() {
+            log::warn!("{message}");
+        } else {
+            self.refuse(bad.execution_ids, bad.executor.unwrap_or_default(), message);
+        }
+    }
+
+    fn refuse(&mut self, execution_ids: Vec<i64>, executor_name: String, message: String) {
+        log::warn!("RUN refused: {message}");
+        self.agenda.outbox.push(RunStatus {
+            execution_ids,
+            executor_name,
+            running: false,
+            successful: Some(false),
+            message,
+        });
+    }
+
+    /// Gives free places to the runs that wait, oldest first.
+    fn start_waiting(&mut self) {
+        while self.busy < self.concurrent_runs_max {
+            let Some(id) = self.waiting.pop_front() else { return };
+            if let Some(run) = self.runs.get_mut(&id) {
+                self.busy += 1;
+                run.start(&mut self.agenda);
+            }
+        }
+    }
+
+    /// After anything has happened to a run: its posts, its place, its end.
+    fn on_run_changed(&mut self, id: RunId) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.advance(&mut self.agenda);
+        self.posts.queue(run, &self.agenda);
+        if run.leaves_place() {
+            self.busy -= 1;
+        }
+        if run.is_finished() {
+            self.runs.remove(&id);
+        }
+        self.start_waiting();
+    }
+
+    /// What follows from whatever has just happened: posts and statuses go out, a stop comes to its end.
+    fn settle(&mut self) {
+        self.posts.dispatch(&mut self.runs, &mut self.agenda);
+        if self.session.is_joined() {
+            self.send_statuses();
+        }
+        if let Some(signal) = self.stopping
+            && self.runs.is_empty()
+            && (self.agenda.outbox.is_empty() || !self.session.is_joined())
+        {
+            let news = self.session.leave(&format!("{signal} received"), &mut self.agenda);
+            self.on_news(news);
+        }
+    }
+
+    fn send_statuses(&mut self) {
+        let mut last = None;
+        while let Some((number, status)) = self.agenda.outbox.next_unsent() {
+            let frame = self.session.protocol().status(status, u64::from(number));
+            self.agenda.actions.push_back(Action::Send(frame));
+            last = Some(number);
+        }
+        if let (Some(number), Protocol::WebSocket) = (last, self.session.protocol()) {
+            self.agenda.act(Action::Ping(number));
+        }
+    }
+
+    fn on_stop(&mut self, signal: &'static str) {
+        if self.stopping.is_none() {
+            log::info!("{signal}: ending {} runs, delivering what they found, then leaving", self.runs.len());
+            self.stop(signal);
+        } else {
+            log::warn!("{signal} again: not waiting for executors any more");
+            for run in self.runs.values_mut() {
+                run.kill(&mut self.agenda);
+            }
+            self.agenda.after(STOP_HURRIED_WITHIN, Timer::Stop);
+        }
+    }
+
+    fn stop(&mut self, signal: &'static str) {
+        self.stopping = Some(signal);
+        self.waiting.clear();
+        self.agenda.after(self.agenda.stop_grace + STOP_WITHIN, Timer::Stop);
+        let ids: Vec<RunId> = self.runs.keys().copied().collect();
+        for id in ids {
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.end(Cause::Stopped(signal), &mut self.agenda);
+            }
+            self.on_run_changed(id);
+        }
+    }
+
+    fn on_stop_due(&mut self) {
+        for run in self.runs.values() {
+            log::error!("run {}: {}", run.id, run.undelivered_words());
+        }
+        if !self.agenda.outbox.is_empty() {
+            log::error!("{} statuses did not reach the server", self.agenda.outbox.len());
+        }
+        self.quit();
+    }
+
+    fn quit(&mut self) {
+        self.agenda.act(Action::Quit { code: self.exit_code });
+    }
+}

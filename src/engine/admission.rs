@@ -1,0 +1,107 @@
+//! A RUN is checked before anything of it comes to life: does the executor exist, do the arguments fit, can its environment be
+//! built. Says no with a sentence that names the argument and never a password's value.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::config::settings::Secret;
+use crate::proto::bulk::params_text;
+use crate::proto::message::RunCommand;
+use crate::proto::param::{Argument, ENV_PREFIX};
+
+use super::executor::Executor;
+
+/// What a run needs beyond its executor.
+#[derive(Debug)]
+pub struct Admitted {
+    /// For the executor: `EXECUTOR_CONFIG_*`, `AGENT_CONFIG_*` and the configured varenvs, which win.
+    pub env: Vec<(String, Secret)>,
+    /// For the command record on the server: `k=v, …` without passwords.
+    pub params: String,
+}
+
+/// The executor that the RUN names, or the sentence that says why there is none.
+pub fn find<'e>(
+    command: &RunCommand,
+    executors: &'e [Arc<Executor>],
+    agent_name: &str,
+) -> Result<&'e Arc<Executor>, String> {
+    let Some(name) = &command.executor else {
+        return Err(format!("No executor selected to {agent_name} agent"));
+    };
+    executors.iter().find(|executor| executor.name == *name).ok_or_else(|| {
+        let known: Vec<&str> = executors.iter().map(|executor| executor.name.as_str()).collect();
+        format!("The selected executor {name} does not exist in {agent_name} agent; it has: {}", known.join(", "))
+    })
+}
+
+/// Checks the RUN against its executor.
+pub fn admit(command: &RunCommand, executor: &Executor) -> Result<Admitted, String> {
+    let mut problems = missing(command, executor);
+    let mut args = Vec::new();
+    for (name, value) in given(&command.args) {
+        let Some(param) = executor.params.iter().find(|param| param.name == *name) else {
+            problems.push(format!("unexpected argument {name}; {} takes: {}", executor.name, names(executor)));
+            continue;
+        };
+        match param.check(value) {
+            Ok(text) => args.push(Argument { name: name.clone(), text, secret: param.is_secret() }),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let options = options(&command.plugin_args, &mut problems);
+    if !problems.is_empty() {
+        return Err(format!("Executor {} was not started: {}", executor.name, problems.join("; ")));
+    }
+    Ok(Admitted { params: params_text(&args), env: environment(args, options, executor) })
+}
+
+fn missing(command: &RunCommand, executor: &Executor) -> Vec<String> {
+    let given: Vec<&String> = given(&command.args).map(|(name, _)| name).collect();
+    let is_missing = |name: &String| !given.contains(&name);
+    let mandatory = executor.params.iter().filter(|param| param.mandatory && is_missing(&param.name));
+    mandatory.map(|param| format!("mandatory argument {} is missing", param.name)).collect()
+}
+
+/// An argument that is null was not given.
+fn given(args: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    args.iter().filter(|(_, value)| !value.is_null())
+}
+
+fn names(executor: &Executor) -> String {
+    let names: Vec<&str> = executor.params.iter().map(|param| param.name.as_str()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// The options of a run as the executor sees them. Null and empty ones are not set; false is, because leaving it out would mean
+/// the option's default.
+fn options(plugin_args: &Map<String, Value>, problems: &mut Vec<String>) -> Vec<(String, String)> {
+    let mut options = Vec::new();
+    for (name, value) in plugin_args {
+        let Some(text) = option_text(value) else { continue };
+        if name.is_empty() || name.contains(['=', '\0']) || text.contains('\0') {
+            problems.push(format!("option {name:?} cannot be put into an environment variable"));
+        } else {
+            options.push((name.to_uppercase(), text));
+        }
+    }
+    options
+}
+
+fn option_text(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::Null => return None,
+        Value::Bool(yes) => if *yes { "True" } else { "False" }.to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().filter_map(option_text).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+fn environment(args: Vec<Argument>, options: Vec<(String, String)>, executor: &Executor) -> Vec<(String, Secret)> {
+    let args = args.into_iter().map(|arg| (format!("{ENV_PREFIX}{}", arg.name.to_uppercase()), Secret::new(arg.text)));
+    let options = options.into_iter().map(|(name, text)| (format!("AGENT_CONFIG_{name}"), Secret::new(text)));
+    args.chain(options).chain(executor.varenvs.iter().cloned()).collect()
+}

@@ -1,0 +1,218 @@
+//! The two closed vocabularies of the engine: what may happen to it and what it may ask for.
+//! Nothing here acts; the shell translates one into system calls and system calls into the other.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::config::settings::Secret;
+use crate::proto::bulk::Envelope;
+use crate::proto::channel::Protocol;
+
+/// The time at which something happened, told by the shell because the engine has no clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Monotonic, since the agent started; all deadlines are on this scale.
+    pub up: Duration,
+    /// Wall clock, for what people read; it may jump.
+    pub utc: SystemTime,
+}
+
+/// Names a run, and its journal's file, for as long as the state directory lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// One workspace of one run: the place in the run's list of workspaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PostId {
+    pub run: RunId,
+    pub workspace: usize,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// `Action::Connect` came to an end well: the websocket stands, nothing has been said on it.
+    Connected {
+        protocol: Protocol,
+        /// For the join; good for 60 s.
+        token: Secret,
+    },
+    /// `Action::Connect` or `Action::FetchToken` failed.
+    ConnectFailed(Failure),
+    /// `Action::FetchToken` came to an end well.
+    TokenFetched(Secret),
+    /// A text frame of the server.
+    Frame(&'a str),
+    /// The answer to `Action::Ping` of the same number.
+    Pong(u32),
+    /// The websocket is gone; `close_reason` is what the server's Close frame said, if one came.
+    LinkLost {
+        words: String,
+        close_reason: Option<String>,
+    },
+
+    Started {
+        run: RunId,
+    },
+    StartFailed {
+        run: RunId,
+        words: String,
+    },
+    Output {
+        run: RunId,
+        bytes: &'a [u8],
+    },
+    OutputEnded {
+        run: RunId,
+    },
+    Complaint {
+        run: RunId,
+        bytes: &'a [u8],
+    },
+    ComplaintsEnded {
+        run: RunId,
+    },
+    /// The child itself has ended; its pipes may live on in other hands.
+    Exited {
+        run: RunId,
+        exit: Exit,
+    },
+
+    /// `Action::Append` was carried out, or not. The buffer comes back either way.
+    Journaled {
+        run: RunId,
+        bytes: Vec<u8>,
+        /// The journal's new length, or why nothing was written.
+        result: Result<u64, String>,
+    },
+    Posted(Posted),
+
+    /// SIGTERM or SIGINT.
+    Stop {
+        signal: &'static str,
+    },
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub words: String,
+    /// The server has said no: trying again would only be told the same.
+    pub fatal: bool,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+/// What came of an `Action::Post`.
+#[derive(Debug)]
+pub struct Posted {
+    pub id: PostId,
+    /// Journal offset behind the last piece of the body.
+    pub upto: u64,
+    /// How many pieces the body held.
+    pub pieces: u32,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug)]
+pub enum Outcome {
+    /// The server answered; `words` is its answer's text for a reader.
+    Answer { status: u16, words: String, retry_after: Option<Duration> },
+    /// No answer: refused, cut, timed out. The body may or may not have arrived.
+    NoAnswer { words: String },
+    /// The journal could not be read back.
+    Unreadable { words: String },
+}
+
+/// What the shell is asked to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Reach the server, fetch a token, open the websocket.
+    Connect,
+    /// A fresh websocket token for another join on the same websocket.
+    FetchToken,
+    Send(String),
+    Ping(u32),
+    /// A Close frame; the link lives until the server answers it.
+    Close,
+    /// The end of the connection, at once; no event of it comes any more.
+    Disconnect,
+
+    Spawn(Spawn),
+    /// To the run's whole process group.
+    Kill {
+        run: RunId,
+        signal: Kill,
+    },
+    /// Stop or go on reading the run's stdout.
+    Read {
+        run: RunId,
+        wanted: bool,
+    },
+    /// The child is done with: close what is left of its pipes, reap it.
+    Release {
+        run: RunId,
+    },
+
+    /// To the end of the run's journal, all or nothing.
+    Append {
+        run: RunId,
+        bytes: Vec<u8>,
+    },
+    /// The journal is not needed any more.
+    Forget {
+        run: RunId,
+    },
+    Post(Post),
+
+    /// The end of the program.
+    Quit {
+        code: u8,
+    },
+}
+
+/// A child to start: `/bin/sh -c command`, in a process group of its own.
+#[derive(Debug)]
+pub struct Spawn {
+    pub run: RunId,
+    pub command: String,
+    /// Over the agent's own environment.
+    pub env: Vec<(String, Secret)>,
+}
+
+/// How to end a process group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kill {
+    /// SIGTERM, then SIGCONT for those that are stopped.
+    Gently,
+    /// SIGKILL.
+    AtOnce,
+}
+
+/// One body for one workspace, made of a range of a run's journal.
+#[derive(Clone, Debug)]
+pub struct Post {
+    pub id: PostId,
+    pub workspace: Arc<str>,
+    pub envelope: Arc<Envelope>,
+    /// Take pieces from here …
+    pub from: u64,
+    /// … to here at most; the same as `from` for a body without pieces.
+    pub upto: u64,
+    pub pieces_max: u32,
+    pub bytes_max: u64,
+    /// Set in the closing post: how long the run took.
+    pub duration: Option<Duration>,
+}

@@ -1,0 +1,71 @@
+//! What an executor is to the engine: a command with its checks, its parameters and its environment, wherever it came from.
+
+use std::time::Duration;
+
+use crate::config::settings::{self, Program, Secret};
+use crate::official;
+use crate::proto::message::ExecutorOffer;
+use crate::proto::param::Param;
+
+#[derive(Clone, Debug)]
+pub struct Executor {
+    pub name: String,
+    /// For `/bin/sh -c`.
+    pub command: String,
+    /// Commands that have to succeed before a run; for `/bin/sh -c` too.
+    pub checks: Vec<String>,
+    pub params: Vec<Param>,
+    pub varenvs: Vec<(String, Secret)>,
+    pub timeout: Option<Duration>,
+    pub category: Vec<String>,
+    pub tool: String,
+}
+
+impl Executor {
+    /// The configured executor, completed from the official one that it names. The error is a sentence for the user.
+    pub fn resolve(configured: &settings::Executor) -> Result<Executor, String> {
+        let mut executor = Executor {
+            name: configured.name.clone(),
+            command: String::new(),
+            checks: Vec::new(),
+            params: configured.params.clone(),
+            varenvs: configured.varenvs.clone(),
+            timeout: configured.timeout,
+            category: Vec::new(),
+            tool: String::new(),
+        };
+        match &configured.program {
+            Program::Command(command) => executor.command = command.clone(),
+            Program::Official(name) => executor.complete(name)?,
+        }
+        Ok(executor)
+    }
+
+    fn complete(&mut self, official_name: &str) -> Result<(), String> {
+        let official = official::find(official_name).ok_or_else(|| {
+            let known = official::names().collect::<Vec<_>>().join(", ");
+            format!(
+                "executor {}: there is no official executor {official_name:?} in this agent (it has: {known}); \
+                 give the executor a `cmd` instead",
+                self.name
+            )
+        })?;
+        self.command = official.script.to_owned();
+        self.checks = official.manifest.check_cmds;
+        self.category = official.manifest.category;
+        self.tool = official.manifest.tool;
+        // What the file says of them is ignored, as it always was: the script knows these.
+        self.params = official.manifest.params;
+        Ok(())
+    }
+
+    /// What JOIN_AGENT says of it.
+    pub fn offer(&self) -> ExecutorOffer {
+        ExecutorOffer {
+            executor_name: self.name.clone(),
+            params: self.params.clone(),
+            category: self.category.clone(),
+            tool: self.tool.clone(),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Whose post goes next. A few posts are under way at once, one at most per run and workspace; whoever has something to post
+//! stands in a queue and goes to its end after each post, so that no run starves another. While the server cannot be reached,
+//! one post at a time asks for it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::agenda::Agenda;
+use super::delivery::{Delivery, Settled};
+use super::event::{Action, PostId, Posted, RunId};
+use super::run::Run;
+use super::timers::Timer;
+
+/// As many as the shell has workers.
+pub const POSTS_AT_ONCE_MAX: usize = 4;
+
+#[derive(Debug, Default)]
+pub struct Posts {
+    queue: VecDeque<PostId>,
+    flying: usize,
+    /// The last post got no answer.
+    unreachable: bool,
+}
+
+impl Posts {
+    /// Queues those of the run's deliveries that have something to post and need not wait.
+    pub fn queue(&mut self, run: &mut Run, agenda: &Agenda) {
+        let (end, ended) = (run.journal_bytes(), run.took());
+        for delivery in &mut run.deliveries {
+            let waits = agenda.timers.is_set(Timer::Post(delivery.id));
+            if !delivery.queued && !waits && delivery.has_post(end, ended) {
+                delivery.queued = true;
+                self.queue.push_back(delivery.id);
+            }
+        }
+    }
+
+    /// Sends as many posts on their way as may be.
+    pub fn dispatch(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
+        let at_once_max = if self.unreachable { 1 } else { POSTS_AT_ONCE_MAX };
+        while self.flying < at_once_max {
+            let Some(id) = self.queue.pop_front() else { return };
+            let Some(run) = runs.get_mut(&id.run) else { continue };
+            let (end, ended) = (run.journal_bytes(), run.took());
+            let Some(delivery) = run.deliveries.get_mut(id.workspace) else {
+                continue;
+            };
+            delivery.queued = false;
+            if let Some(post) = delivery.next_post(end, ended) {
+                self.flying += 1;
+                agenda.act(Action::Post(post));
+            }
+        }
+    }
+
+    pub fn on_posted(&mut self, posted: Posted, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
+        self.flying -= 1;
+        let Some(delivery) = find(runs, posted.id) else { return };
+        let reachable = match delivery.on_posted(posted, agenda) {
+            Settled::Answered => true,
+            Settled::Waiting { reachable } => reachable,
+        };
+        if reachable && self.unreachable {
+            self.hurry(runs, agenda);
+        }
+        self.unreachable = !reachable;
+    }
+
+    /// The server can be reached again: whoever waits for its timer need not.
+    fn hurry(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
+        for run in runs.values_mut() {
+            for delivery in run.deliveries.iter().filter(|delivery| delivery.is_unreached()) {
+                agenda.timers.clear(Timer::Post(delivery.id));
+            }
+            self.queue(run, agenda);
+        }
+    }
+}
+
+fn find(runs: &mut BTreeMap<RunId, Run>, id: PostId) -> Option<&mut Delivery> {
+    runs.get_mut(&id.run)?.deliveries.get_mut(id.workspace)
+}

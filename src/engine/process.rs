@@ -1,0 +1,110 @@
+//! The process of a run's present stage: from its start over its end to the end of its pipes, which may be held by somebody who
+//! outlives it. Asks for signals and sets the timers that lead to them; why a process has to end is the run's to know.
+
+use std::time::Duration;
+
+use crate::config::settings::Secret;
+
+use super::agenda::Agenda;
+use super::event::{Action, Exit, Kill, RunId, Spawn};
+use super::timers::Timer;
+
+/// After a process has ended, its pipes are read to the end of file or for this long.
+const DRAIN_WITHIN: Duration = Duration::from_secs(3);
+/// After whoever holds the pipes was killed.
+const DRAIN_FORCED_WITHIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub struct Process {
+    run: RunId,
+    exit: Option<Exit>,
+    stdout_open: bool,
+    stderr_open: bool,
+    /// Somebody outlived the process with its pipes open, and was killed.
+    forced: bool,
+}
+
+impl Process {
+    /// Asks for `/bin/sh -c command`; `Timer::RunTimeout` comes after `limit`.
+    pub fn start(
+        run: RunId,
+        command: &str,
+        env: &[(String, Secret)],
+        limit: Option<Duration>,
+        agenda: &mut Agenda,
+    ) -> Process {
+        agenda.act(Action::Spawn(Spawn { run, command: command.to_owned(), env: env.to_vec() }));
+        if let Some(limit) = limit {
+            agenda.after(limit, Timer::RunTimeout(run));
+        }
+        Process { run, exit: None, stdout_open: true, stderr_open: true, forced: false }
+    }
+
+    /// How it ended, once its pipes have ended too.
+    pub fn done(&self) -> Option<Exit> {
+        self.exit.filter(|_| !self.stdout_open && !self.stderr_open)
+    }
+
+    /// Whether somebody had to be killed for its pipes to end.
+    pub fn was_forced(&self) -> bool {
+        self.forced
+    }
+
+    /// Whether that was news.
+    pub fn on_stdout_ended(&mut self) -> bool {
+        std::mem::replace(&mut self.stdout_open, false)
+    }
+
+    pub fn on_stderr_ended(&mut self) {
+        self.stderr_open = false;
+    }
+
+    pub fn on_exited(&mut self, exit: Exit, agenda: &mut Agenda) {
+        self.exit = Some(exit);
+        agenda.timers.clear(Timer::RunTimeout(self.run));
+        agenda.timers.clear(Timer::RunKill(self.run));
+        agenda.after(DRAIN_WITHIN, Timer::RunDrain(self.run));
+    }
+
+    /// Its pipes are still open. `reading` tells whether anybody reads from them at present. True if they are given up.
+    pub fn on_drain_due(&mut self, reading: bool, agenda: &mut Agenda) -> bool {
+        if !reading {
+            agenda.after(DRAIN_WITHIN, Timer::RunDrain(self.run));
+            return false;
+        }
+        if self.forced {
+            return true;
+        }
+        log::warn!("run {}: a process that was left behind holds its output open; killing it", self.run);
+        self.forced = true;
+        agenda.act(Action::Kill { run: self.run, signal: Kill::AtOnce });
+        agenda.after(DRAIN_FORCED_WITHIN, Timer::RunDrain(self.run));
+        false
+    }
+
+    /// SIGTERM to its group, and SIGKILL after `stop_grace`.
+    pub fn end(&self, agenda: &mut Agenda) {
+        if self.exit.is_none() {
+            agenda.act(Action::Kill { run: self.run, signal: Kill::Gently });
+            agenda.after(agenda.stop_grace, Timer::RunKill(self.run));
+        }
+    }
+
+    /// SIGKILL to its group; for `Timer::RunKill`, and for a grace that is cut short.
+    pub fn kill(&self, agenda: &mut Agenda) {
+        if self.exit.is_none() {
+            log::warn!("run {}: it did not end when asked to; killing it", self.run);
+            agenda.timers.clear(Timer::RunKill(self.run));
+            agenda.act(Action::Kill { run: self.run, signal: Kill::AtOnce });
+        }
+    }
+
+    /// It is done with.
+    pub fn release(self, agenda: &mut Agenda) {
+        debug_assert!(self.exit.is_some());
+        for timer in [Timer::RunTimeout, Timer::RunKill, Timer::RunDrain] {
+            agenda.timers.clear(timer(self.run));
+        }
+        agenda.act(Action::Release { run: self.run });
+    }
+}

@@ -1,0 +1,261 @@
+//! Scenarios: events in, exact actions out, one behaviour each. The world here has no I/O at all; time is what the test says.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::config::settings::Secret;
+use crate::frame::record::HEADER_BYTES;
+use crate::proto::channel::Protocol;
+use crate::proto::param::{Param, ParamType};
+
+use super::event::*;
+use super::executor::Executor;
+use super::{Engine, Profile};
+
+mod deliveries;
+mod runs;
+mod sessions;
+
+/// The engine with its shell played by hand.
+struct World {
+    engine: Engine,
+    up: Duration,
+    actions: Vec<Action>,
+    /// What the journals would hold.
+    journal_bytes: std::collections::BTreeMap<RunId, u64>,
+    journal_full: bool,
+    protocol: Protocol,
+}
+
+const RUN: RunId = RunId(1);
+const HOST: &[u8] = br#"{"ip":"10.0.0.1","description":""}"#;
+
+fn executor(name: &str, params: &[(&str, ParamType, bool)]) -> Executor {
+    let params = params.iter().map(|&(name, kind, mandatory)| Param {
+        name: name.into(),
+        mandatory,
+        types: vec![kind],
+        base: kind.name().into(),
+    });
+    Executor {
+        name: name.into(),
+        command: format!("run {name}"),
+        checks: Vec::new(),
+        params: params.collect(),
+        varenvs: Vec::new(),
+        timeout: None,
+        category: Vec::new(),
+        tool: String::new(),
+    }
+}
+
+impl World {
+    fn new(executors: Vec<Executor>) -> World {
+        World::with(executors, |_| {})
+    }
+
+    fn with(executors: Vec<Executor>, change: impl FnOnce(&mut Profile)) -> World {
+        let mut profile = Profile {
+            agent_name: "a1".into(),
+            executors,
+            concurrent_runs_max: None,
+            stop_grace: Duration::from_secs(10),
+            seed: 1,
+            first_run: RUN,
+        };
+        change(&mut profile);
+        let now = Now { up: Duration::ZERO, utc: utc(Duration::ZERO) };
+        let mut world = World {
+            engine: Engine::new(profile, now),
+            up: Duration::ZERO,
+            actions: Vec::new(),
+            journal_bytes: Default::default(),
+            journal_full: false,
+            protocol: Protocol::SocketIo,
+        };
+        world.drain();
+        world
+    }
+
+    /// A world in which the agent has joined over Socket.IO.
+    fn joined(executors: Vec<Executor>) -> World {
+        let mut world = World::new(executors);
+        world.join();
+        world.take();
+        world
+    }
+
+    fn join(&mut self) {
+        self.connect();
+        self.hear(r#"0{"sid":"s","upgrades":[],"pingTimeout":220000,"pingInterval":60000,"maxPayload":1000000}"#);
+        self.hear(r#"40/dispatcher,{"sid":"t"}"#);
+        let ack = self.join_ack();
+        self.hear(&format!("43/dispatcher,{ack}[]"));
+    }
+
+    fn connect(&mut self) {
+        let token = Secret::new("ws-token".into());
+        self.handle(Event::Connected { protocol: self.protocol, token });
+    }
+
+    /// The ack id of the last JOIN_AGENT that was sent.
+    fn join_ack(&self) -> String {
+        let join = self.sent().into_iter().rfind(|text| text.contains("join_agent")).expect("a join");
+        ack_id(&join)
+    }
+
+    fn handle(&mut self, event: Event<'_>) {
+        let now = self.now();
+        self.engine.handle_event(event, now);
+        self.drain();
+    }
+
+    fn hear(&mut self, frame: &str) {
+        self.handle(Event::Frame(frame));
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.up + time;
+        while let Some(deadline) = self.engine.poll_timeout().filter(|deadline| *deadline <= end) {
+            self.up = deadline.max(self.up);
+            let now = self.now();
+            self.engine.handle_timeout(now);
+            self.drain();
+        }
+        self.up = end;
+    }
+
+    fn now(&self) -> Now {
+        Now { up: self.up, utc: utc(self.up) }
+    }
+
+    /// Performs what needs no world (journals) and keeps everything for the test to look at.
+    fn drain(&mut self) {
+        while let Some(action) = self.engine.poll_action() {
+            let event = match &action {
+                Action::Append { run, bytes } if self.journal_full => {
+                    let result = Err("No space left on device".into());
+                    Some(Event::Journaled { run: *run, bytes: bytes.clone(), result })
+                }
+                Action::Append { run, bytes } => {
+                    let length = self.journal_bytes.entry(*run).or_default();
+                    *length += bytes.len() as u64;
+                    Some(Event::Journaled { run: *run, bytes: bytes.clone(), result: Ok(*length) })
+                }
+                Action::Spawn(spawn) => Some(Event::Started { run: spawn.run }),
+                _ => None,
+            };
+            self.actions.push(action);
+            if let Some(event) = event {
+                let now = self.now();
+                self.engine.handle_event(event, now);
+            }
+        }
+    }
+
+    /// The actions since the last call.
+    fn take(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    fn sent(&self) -> Vec<String> {
+        let texts = self.actions.iter().filter_map(|action| match action {
+            Action::Send(text) => Some(text.clone()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    /// The statuses among what was sent, decoded.
+    fn statuses(&self) -> Vec<Value> {
+        self.sent().iter().filter_map(|text| status_of(text)).collect()
+    }
+
+    fn last_status(&self) -> Value {
+        self.statuses().pop().expect("a status")
+    }
+
+    fn posts(&self) -> Vec<Post> {
+        let posts = self.actions.iter().filter_map(|action| match action {
+            Action::Post(post) => Some(post.clone()),
+            _ => None,
+        });
+        posts.collect()
+    }
+
+    fn run_command(&mut self, executor: &str, ids: Value, workspaces: Value, args: Value) {
+        let command = json!({
+            "execution_ids": ids, "agent_id": 1, "workspaces": workspaces, "action": "RUN", "executor": executor,
+            "args": args, "plugin_args": {"ignore_info": false, "resolve_hostname": true, "vuln_tag": null},
+        });
+        match self.protocol {
+            Protocol::SocketIo => self.hear(&format!("42/dispatcher,{}", json!(["run", command]))),
+            Protocol::WebSocket => self.hear(&command.to_string()),
+        }
+    }
+
+    /// A RUN of `executor` for workspace `ws1` with execution id 7.
+    fn run(&mut self, executor: &str) {
+        self.run_command(executor, json!([7]), json!(["ws1"]), json!({}));
+    }
+
+    fn output(&mut self, bytes: &[u8]) {
+        self.handle(Event::Output { run: RUN, bytes });
+    }
+
+    fn end(&mut self, exit: Exit) {
+        self.end_run(RUN, exit);
+    }
+
+    fn end_run(&mut self, run: RunId, exit: Exit) {
+        self.handle(Event::OutputEnded { run });
+        self.handle(Event::ComplaintsEnded { run });
+        self.handle(Event::Exited { run, exit });
+    }
+
+    /// The server's answer to a post that took `pieces` pieces of the size of `HOST`.
+    fn answer(&mut self, post: &Post, pieces: u32, status: u16) {
+        let outcome = Outcome::Answer { status, words: format!("words of {status}"), retry_after: None };
+        self.outcome(post, pieces, outcome);
+    }
+
+    fn outcome(&mut self, post: &Post, pieces: u32, outcome: Outcome) {
+        let upto = post.from + u64::from(pieces) * (HEADER_BYTES + HOST.len()) as u64;
+        assert!(upto <= post.upto, "the post does not hold {pieces} pieces");
+        assert!(pieces <= post.pieces_max);
+        self.handle(Event::Posted(Posted { id: post.id, upto, pieces, outcome }));
+    }
+}
+
+fn utc(up: Duration) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_700_000_000) + up
+}
+
+/// `42/dispatcher,7["run_status",…` → `7`.
+fn ack_id(frame: &str) -> String {
+    let rest = frame.strip_prefix("42/dispatcher,").expect("an event");
+    rest.chars().take_while(char::is_ascii_digit).collect()
+}
+
+/// The status in a frame of either protocol, if it is one.
+fn status_of(frame: &str) -> Option<Value> {
+    let object: Value = match frame.strip_prefix("42/dispatcher,") {
+        Some(rest) => {
+            let event: Value = serde_json::from_str(rest.trim_start_matches(|c: char| c.is_ascii_digit())).ok()?;
+            serde_json::from_str(event.get(1)?.as_str()?).ok()?
+        }
+        None => serde_json::from_str(frame).ok()?,
+    };
+    (object["action"] == "RUN_STATUS").then_some(object)
+}
+
+/// A document of `hosts` hosts like `HOST`.
+fn document(hosts: usize) -> Vec<u8> {
+    let host = std::str::from_utf8(HOST).expect("text");
+    format!("{{\"hosts\":[{}]}}\n", vec![host; hosts].join(",")).into_bytes()
+}
+
+fn message(status: &Value) -> &str {
+    status["message"].as_str().expect("a message")
+}

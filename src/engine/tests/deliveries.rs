@@ -1,0 +1,234 @@
+//! Posts: what goes when, and what each answer leads to.
+
+use super::*;
+
+/// A world with a run that has printed `hosts` hosts; the first post is under way.
+fn running(hosts: usize) -> World {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.run("ok");
+    world.take();
+    world.output(&document(hosts));
+    world
+}
+
+/// The one post among the actions.
+fn the_post(world: &mut World) -> Post {
+    let mut posts = world.posts();
+    assert_eq!(posts.len(), 1, "{posts:?}");
+    world.take();
+    posts.remove(0)
+}
+
+/// Plays a server that refuses exactly the hosts numbered `bad`; gives the numbers of posts it took.
+fn play(world: &mut World, hosts: u32, bad: &[u32]) -> u32 {
+    let size = (HEADER_BYTES + HOST.len()) as u64;
+    let mut start = None;
+    let mut posts = 0;
+    while let Some(post) = world.posts().first().cloned() {
+        posts += 1;
+        assert!(posts < 10_000, "it does not end");
+        world.take();
+        let start = *start.get_or_insert(post.from);
+        let first = ((post.from - start) / size) as u32;
+        let pieces = (((post.upto - post.from) / size) as u32).min(post.pieces_max);
+        let refused = bad.iter().any(|host| (first..first + pieces).contains(host));
+        world.answer(&post, pieces, if refused { 400 } else { 201 });
+    }
+    assert!(hosts > 0);
+    posts
+}
+
+#[test]
+fn the_first_host_travels_at_once_and_the_others_together() {
+    let mut world = running(1);
+    let first = the_post(&mut world);
+    assert_eq!(first.pieces_max, 500);
+    world.output(&document(1));
+    world.output(&document(1));
+    assert_eq!(world.posts().len(), 0, "one post at a time");
+    world.answer(&first, 1, 201);
+    let second = the_post(&mut world);
+    assert_eq!(second.upto - second.from, 2 * (HEADER_BYTES + HOST.len()) as u64);
+}
+
+#[test]
+fn a_host_that_is_complete_travels_before_its_document_ends() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.run("ok");
+    world.take();
+    world.output(b"{\"hosts\":[{\"ip\":\"1\",\"description\":\"\"},{\"ip\":");
+    assert_eq!(world.posts().len(), 1);
+}
+
+#[test]
+fn every_workspace_gets_everything_with_its_own_id() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.run_command("ok", json!([7, 8]), json!(["ws1", "ws2"]), json!({"x": null}));
+    world.take();
+    world.output(&document(1));
+    let posts = world.posts();
+    let envelopes: Vec<_> = posts.iter().map(|post| (&*post.workspace, post.envelope.execution_id)).collect();
+    assert_eq!(envelopes, [("ws1", 7), ("ws2", 8)]);
+    assert_eq!(posts[0].envelope.tool, "a1");
+    assert_eq!(posts[0].envelope.command, "ok");
+    assert_eq!(posts[0].envelope.start_date, "2023-11-14T22:13:20.000000");
+}
+
+#[test]
+fn one_bad_host_is_found_and_the_others_arrive() {
+    for bad in [0, 1, 37, 498, 499] {
+        let mut world = running(500);
+        world.end(Exit::Code(0));
+        let posts = play(&mut world, 500, &[bad]);
+        assert!(posts <= 30, "{posts} posts for host {bad}");
+        world.pass(Duration::ZERO);
+        let status = last(&mut world);
+        assert_eq!(status["successful"], false);
+        assert!(
+            message(&status).contains("workspace ws1 refused 1 of 500 (the first: 400: words of 400)"),
+            "{}",
+            message(&status)
+        );
+    }
+}
+
+/// The last status of a run that has ended.
+fn last(world: &mut World) -> Value {
+    // The statuses were taken away with the actions; the outbox sends them again after a lost link.
+    world.handle(Event::LinkLost { words: "cut".into(), close_reason: None });
+    world.take();
+    world.join();
+    world.last_status()
+}
+
+#[test]
+fn many_bad_hosts_cost_about_two_posts_each() {
+    let bad: Vec<u32> = (0..100).collect();
+    let mut world = running(100);
+    world.end(Exit::Code(0));
+    let posts = play(&mut world, 100, &bad);
+    assert!(posts <= 220, "{posts} posts");
+    let status = last(&mut world);
+    assert!(message(&status).contains("workspace ws1 refused 100 of 100"), "{}", message(&status));
+}
+
+#[test]
+fn an_execution_that_the_server_does_not_know_costs_two_posts() {
+    let mut world = running(500);
+    world.end(Exit::Code(0));
+    let post = the_post(&mut world);
+    world.answer(&post, 500, 400);
+    let probe = the_post(&mut world);
+    assert_eq!((probe.from, probe.duration), (probe.upto, None));
+    world.answer(&probe, 0, 400);
+    assert_eq!(world.posts().len(), 0);
+    let status = world.last_status();
+    assert_eq!(status["successful"], false);
+    assert!(
+        message(&status).contains("workspace ws1 takes nothing of this run (400: words of 400)"),
+        "{}",
+        message(&status)
+    );
+}
+
+#[test]
+fn a_bad_answer_of_one_workspace_does_not_stop_the_other() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.run_command("ok", json!([7, 8]), json!(["ws1", "ws2"]), json!({}));
+    world.take();
+    world.output(&document(1));
+    world.end(Exit::Code(0));
+    let posts = world.posts();
+    world.take();
+    world.answer(&posts[0], 1, 503);
+    assert_eq!(world.posts().len(), 0);
+    world.answer(&posts[1], 1, 201);
+    let closing = the_post(&mut world);
+    assert_eq!(closing.id.workspace, 1);
+    assert!(closing.duration.is_some());
+}
+
+#[test]
+fn other_answers_and_no_answers_are_tried_again_with_growing_pauses() {
+    for status in [500, 503, 429, 401, 403, 404, 302, 200, 0] {
+        let mut world = running(1);
+        let mut post = the_post(&mut world);
+        for longest_ms in [500, 1000, 2000, 4000] {
+            match status {
+                0 => world.outcome(&post, 1, Outcome::NoAnswer { words: "refused".into() }),
+                status => world.answer(&post, 1, status),
+            }
+            world.pass(Duration::from_millis(longest_ms / 2 - 1));
+            assert_eq!(world.posts().len(), 0, "{status}: too early");
+            world.pass(Duration::from_millis(longest_ms / 2 + 1));
+            let again = the_post(&mut world);
+            assert_eq!((again.from, again.upto), (post.from, post.upto), "the same again");
+            post = again;
+        }
+        world.answer(&post, 1, 201);
+        world.end(Exit::Code(0));
+        assert!(the_post(&mut world).duration.is_some(), "{status}");
+    }
+}
+
+#[test]
+fn retry_after_is_honoured() {
+    let mut world = running(1);
+    let post = the_post(&mut world);
+    let retry_after = Some(Duration::from_secs(20));
+    world.outcome(&post, 1, Outcome::Answer { status: 429, words: String::new(), retry_after });
+    world.pass(Duration::from_millis(19_999));
+    assert_eq!(world.posts().len(), 0);
+    world.pass(Duration::from_millis(1));
+    assert_eq!(world.posts().len(), 1);
+}
+
+#[test]
+fn while_the_server_is_unreachable_one_post_asks_and_the_others_follow_its_success() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    for id in 1..=6 {
+        world.run_command("ok", json!([id]), json!(["ws1"]), json!({}));
+        world.handle(Event::Output { run: RunId(id), bytes: &document(1) });
+    }
+    let posts = world.posts();
+    assert_eq!(posts.len(), 4);
+    world.take();
+    for post in &posts {
+        world.outcome(post, 1, Outcome::NoAnswer { words: "refused".into() });
+    }
+    let next = the_post(&mut world);
+    world.answer(&next, 1, 201);
+    assert_eq!(world.posts().len(), 4, "nobody waits for a timer any more");
+}
+
+#[test]
+fn a_body_that_is_too_large_for_a_proxy_is_halved() {
+    let mut world = running(8);
+    for pieces in [8, 4, 2] {
+        let post = the_post(&mut world);
+        world.answer(&post, pieces, 413);
+    }
+    let post = the_post(&mut world);
+    assert_eq!(post.pieces_max, 1);
+}
+
+#[test]
+fn a_refused_closing_post_does_not_make_the_run_fail() {
+    let mut world = running(1);
+    world.end(Exit::Code(0));
+    let post = the_post(&mut world);
+    world.answer(&post, 1, 201);
+    let closing = the_post(&mut world);
+    world.answer(&closing, 0, 400);
+    assert_eq!(world.last_status()["successful"], true);
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_back_is_told() {
+    let mut world = running(1);
+    world.end(Exit::Code(0));
+    let post = the_post(&mut world);
+    world.outcome(&post, 0, Outcome::Unreadable { words: "Input/output error".into() });
+    assert_eq!(world.last_status()["successful"], false);
+    assert!(message(&world.last_status()).contains("Input/output error"));
+}
