@@ -7,13 +7,17 @@ use std::path::PathBuf;
 use argh::FromArgs;
 use log::LevelFilter;
 
-use crate::config::settings::Secret;
+use crate::shell::enrol::RegistrationToken;
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
 pub enum Request {
     Run(Run),
     Report(Report),
+    /// `agent list`: for executors' scripts, see [`List`].
+    List,
+    /// `agent guard`: the agent's own second process.
+    Guard,
     /// `--help` or `--version`: this text, line ends and all, and nothing else.
     Print(String),
 }
@@ -22,8 +26,7 @@ pub enum Request {
 #[derive(Debug, PartialEq)]
 pub struct Run {
     pub config: PathBuf,
-    /// Six digits.
-    pub registration_token: Option<Secret>,
+    pub registration_token: Option<RegistrationToken>,
     pub log_level: LevelFilter,
     /// `None` is stderr.
     pub log_file: Option<PathBuf>,
@@ -41,6 +44,16 @@ pub struct Report {
     #[argh(positional)]
     pub file: Option<PathBuf>,
 }
+
+/// prints the elements of the JSON list on stdin, one a line; for executors written in sh
+#[derive(Debug, FromArgs, PartialEq)]
+#[argh(subcommand, name = "list", help_triggers("-h", "--help"))]
+pub struct List {}
+
+/// started by the agent itself: ends its executors should it be killed
+#[derive(Debug, FromArgs, PartialEq)]
+#[argh(subcommand, name = "guard", help_triggers("-h", "--help"))]
+pub struct Guard {}
 
 /// Runs executors on command of a Faraday server and delivers what they find.
 #[derive(FromArgs)]
@@ -78,6 +91,8 @@ struct Words {
 #[argh(subcommand)]
 enum Command {
     Report(Report),
+    List(List),
+    Guard(Guard),
 }
 
 /// Reads the words after the program's name. The error is one line for the user.
@@ -86,28 +101,22 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Request, Strin
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match Words::from_args(&["agent"], &words) {
         Ok(words) => request(words),
-        Err(exit) if exit.status.is_ok() => {
-            Ok(Request::Print(format!("{}\n", exit.output.trim_end())))
-        }
+        Err(exit) if exit.status.is_ok() => Ok(Request::Print(format!("{}\n", exit.output.trim_end()))),
         Err(exit) => Err(one_line(&exit.output)),
     }
 }
 
 fn request(words: Words) -> Result<Request, String> {
     if words.version {
-        return Ok(Request::Print(
-            concat!("agent ", env!("CARGO_PKG_VERSION"), "\n").to_owned(),
-        ));
+        return Ok(Request::Print(concat!("agent ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
     }
-    let is_bare = words.config.is_none()
-        && words.token.is_none()
-        && words.log_level.is_none()
-        && words.log_file.is_none();
+    let is_bare =
+        words.config.is_none() && words.token.is_none() && words.log_level.is_none() && words.log_file.is_none();
     match words.command {
-        Some(Command::Report(report)) if is_bare => Ok(Request::Report(report)),
-        Some(Command::Report(_)) => {
-            Err("report takes --tool and a file, and none of the options before it".into())
-        }
+        Some(_) if !is_bare => Err("the options that come before a subcommand belong to the agent itself".into()),
+        Some(Command::Report(report)) => Ok(Request::Report(report)),
+        Some(Command::List(List {})) => Ok(Request::List),
+        Some(Command::Guard(Guard {})) => Ok(Request::Guard),
         None => Ok(Request::Run(Run {
             config: words.config.ok_or("--config PATH is missing")?,
             registration_token: words.token.map(registration_token).transpose()?,
@@ -122,9 +131,7 @@ fn texts(words: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, Strin
     let mut texts = Vec::new();
     let mut is_name = false;
     for word in words {
-        let word = word
-            .into_string()
-            .map_err(|word| format!("{word:?} is not UTF-8"))?;
+        let word = word.into_string().map_err(|word| format!("{word:?} is not UTF-8"))?;
         is_name |= word == "--";
         match word.split_once('=') {
             Some((name, value)) if name.starts_with("--") && !is_name => {
@@ -137,13 +144,9 @@ fn texts(words: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, Strin
 }
 
 /// Says nothing of the token itself: it opens the server to whoever reads the log.
-fn registration_token(token: String) -> Result<Secret, String> {
-    match token.len() == 6 && token.bytes().all(|b| b.is_ascii_digit()) {
-        true => Ok(Secret::new(token)),
-        false => {
-            Err("--token: expected the six digits that the server shows for new agents".into())
-        }
-    }
+fn registration_token(token: String) -> Result<RegistrationToken, String> {
+    RegistrationToken::parse(&token)
+        .ok_or_else(|| "--token: expected the six digits that the server shows for new agents".into())
 }
 
 fn level(name: &str) -> Result<LevelFilter, String> {
@@ -170,47 +173,27 @@ mod tests {
     }
 
     fn run() -> Run {
-        Run {
-            config: "a.yaml".into(),
-            registration_token: None,
-            log_level: LevelFilter::Info,
-            log_file: None,
-        }
+        Run { config: "a.yaml".into(), registration_token: None, log_level: LevelFilter::Info, log_file: None }
     }
 
     #[test]
     fn requests() {
         let full = Run {
-            registration_token: Some(Secret::new("012345".into())),
+            registration_token: RegistrationToken::parse("012345"),
             log_level: LevelFilter::Trace,
             log_file: Some("a.log".into()),
             ..run()
         };
-        let report = |file: Option<&str>| Report {
-            tool: "nmap".into(),
-            file: file.map(PathBuf::from),
-        };
+        let report = |file: Option<&str>| Report { tool: "nmap".into(), file: file.map(PathBuf::from) };
         let table = [
             ("--config a.yaml", Request::Run(run())),
             ("--config=a.yaml", Request::Run(run())),
             ("-c a.yaml", Request::Run(run())),
-            (
-                "--log-file a.log --token 012345 --config a.yaml --log-level trace",
-                Request::Run(full),
-            ),
+            ("--log-file a.log --token 012345 --config a.yaml --log-level trace", Request::Run(full)),
             ("report --tool nmap", Request::Report(report(None))),
-            (
-                "report --tool=nmap a.xml",
-                Request::Report(report(Some("a.xml"))),
-            ),
-            (
-                "report --tool nmap -- --a=b",
-                Request::Report(report(Some("--a=b"))),
-            ),
-            (
-                "--version",
-                Request::Print(format!("agent {}\n", env!("CARGO_PKG_VERSION"))),
-            ),
+            ("report --tool=nmap a.xml", Request::Report(report(Some("a.xml")))),
+            ("report --tool nmap -- --a=b", Request::Report(report(Some("--a=b")))),
+            ("--version", Request::Print(format!("agent {}\n", env!("CARGO_PKG_VERSION")))),
         ];
         for (line, expected) in table {
             assert_eq!(parsed(line), Ok(expected), "{line}");
@@ -223,14 +206,7 @@ mod tests {
             let Ok(Request::Print(help)) = parsed(line) else {
                 panic!("{line} is no help");
             };
-            for word in [
-                "--config",
-                "--token",
-                "--log-level",
-                "--log-file",
-                "--version",
-                "report",
-            ] {
+            for word in ["--config", "--token", "--log-level", "--log-file", "--version", "report"] {
                 assert!(help.contains(word), "{word} is missing in\n{help}");
             }
         }
@@ -245,37 +221,22 @@ mod tests {
         let table = [
             ("", "--config PATH is missing"),
             ("--config", "No value provided for option '--config'."),
-            (
-                "--config a --config b",
-                "Error parsing option '--config' with value 'b': duplicate values provided",
-            ),
+            ("--config a --config b", "Error parsing option '--config' with value 'b': duplicate values provided"),
             ("--config a --color", "Unrecognized argument: --color"),
             ("a.yaml", "Unrecognized argument: a.yaml"),
             (
                 "--config a --log-level loud",
                 "Error parsing option '--log-level' with value 'loud': expected error, warn, info, debug or trace",
             ),
-            (
-                "--config a --token 12345",
-                "--token: expected the six digits that the server shows for new agents",
-            ),
-            (
-                "--config a --token=1234567",
-                "--token: expected the six digits that the server shows for new agents",
-            ),
-            (
-                "--config a --token 12345x",
-                "--token: expected the six digits that the server shows for new agents",
-            ),
+            ("--config a --token 12345", "--token: expected the six digits that the server shows for new agents"),
+            ("--config a --token=1234567", "--token: expected the six digits that the server shows for new agents"),
+            ("--config a --token 12345x", "--token: expected the six digits that the server shows for new agents"),
             (
                 "--config a --token \u{661}\u{661}\u{661}",
                 "--token: expected the six digits that the server shows for new agents",
             ),
             ("report", "Required options not provided: --tool"),
-            (
-                "--config a report --tool nmap",
-                "report takes --tool and a file, and none of the options before it",
-            ),
+            ("--config a report --tool nmap", "report takes --tool and a file, and none of the options before it"),
         ];
         for (line, expected) in table {
             assert_eq!(parsed(line), Err(expected.to_owned()), "{line}");

@@ -21,11 +21,7 @@ pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
     let lines: Box<dyn Log> = match file {
         None => WriteLogger::new(level, lines(), io::stderr()),
         Some(path) => {
-            let file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(path)?;
+            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
             WriteLogger::new(level, lines(), io::LineWriter::new(file))
         }
     };
@@ -92,17 +88,8 @@ mod tests {
     fn written(chosen: LevelFilter, target: &str, level: Level) -> String {
         let to = Written::default();
         let lines = WriteLogger::new(chosen, lines(), to.clone());
-        let gate = Gate {
-            level: chosen,
-            lines,
-        };
-        gate.log(
-            &Record::builder()
-                .target(target)
-                .level(level)
-                .args(format_args!("text"))
-                .build(),
-        );
+        let gate = Gate { level: chosen, lines };
+        gate.log(&Record::builder().target(target).level(level).args(format_args!("text")).build());
         let bytes = to.0.lock().expect("a lock").clone();
         String::from_utf8(bytes).expect("UTF-8")
     }
@@ -124,26 +111,16 @@ mod tests {
         ];
         for (chosen, target, level, expected) in table {
             let line = written(chosen, target, level);
-            assert_eq!(
-                !line.is_empty(),
-                expected,
-                "{chosen} {target} {level}: {line:?}"
-            );
+            assert_eq!(!line.is_empty(), expected, "{chosen} {target} {level}: {line:?}");
         }
     }
 
     #[test]
     fn a_line_has_time_level_and_text() {
         let line = written(LevelFilter::Info, "faraday_agent", Level::Info);
-        let digits: String = line
-            .chars()
-            .map(|c| if c.is_ascii_digit() { '0' } else { c })
-            .collect();
+        let digits: String = line.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         assert_eq!(digits, "0000-00-00T00:00:00.000Z [INFO] text\n");
         let line = written(LevelFilter::Debug, "faraday_agent::cli", Level::Debug);
-        assert!(
-            line.ends_with("Z [DEBUG] faraday_agent::cli: text\n"),
-            "{line}"
-        );
+        assert!(line.ends_with("Z [DEBUG] faraday_agent::cli: text\n"), "{line}");
     }
 }

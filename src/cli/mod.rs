@@ -5,14 +5,19 @@ pub mod arguments;
 mod logging;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use arguments::{Report, Request, Run};
-use log::{error, warn};
+use log::{LevelFilter, error, warn};
 
 use crate::config::settings::Settings;
 use crate::config::{self, Findings};
+use crate::official;
+use crate::report::{self, Options, ReportError};
+use crate::shell::enrol::RegistrationToken;
+use crate::shell::{self, StartError};
 
 /// A mistake in the configuration or on the command line: trying again without a change is no use.
 const MISTAKE: u8 = 2;
@@ -22,6 +27,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments::parse(words) {
         Ok(Request::Print(text)) => print(&text),
         Ok(Request::Report(asked)) => report(asked),
+        Ok(Request::List) => list(),
+        Ok(Request::Guard) => guard(),
         Ok(Request::Run(asked)) => run(asked),
         Err(mistake) => {
             complain(&format!("{mistake} (agent --help lists the options)"));
@@ -39,11 +46,8 @@ fn run(asked: Run) -> ExitCode {
     let reading = format!("reading {}", asked.config.display());
     match config::read(&asked.config) {
         Ok((settings, warnings)) => {
-            warnings
-                .iter()
-                .for_each(|warning| warn!("{reading}: {warning}"));
-            let token = asked.registration_token;
-            serve(settings, token.map(|token| token.reveal().to_owned()))
+            warnings.iter().for_each(|warning| warn!("{reading}: {warning}"));
+            serve(&settings, asked.registration_token)
         }
         Err(findings) => {
             complain_of_all(&reading, &findings, asked.log_file.is_some());
@@ -77,21 +81,59 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Stands for `crate::shell::run`.
-fn serve(settings: Settings, registration_token: Option<String>) -> ExitCode {
-    let _ = registration_token;
-    error!(
-        "{}: this build cannot speak to a server",
-        settings.agent.name
-    );
-    ExitCode::FAILURE
+fn serve(settings: &Settings, registration: Option<RegistrationToken>) -> ExitCode {
+    match shell::run(settings, registration) {
+        Ok(code) => ExitCode::from(code),
+        Err(StartError::Configuration(problems)) => {
+            problems.iter().for_each(|problem| error!("{problem}"));
+            ExitCode::from(MISTAKE)
+        }
+        Err(StartError::Machine(problem)) => {
+            error!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-/// Stands for the entry to `crate::report`.
+/// An executor's converter: its log is the executor's stderr.
 fn report(asked: Report) -> ExitCode {
-    complain(&format!(
-        "report: this build cannot read reports of {}",
-        asked.tool
-    ));
-    ExitCode::FAILURE
+    if let Err(error) = logging::start(LevelFilter::Info, None) {
+        complain(&format!("report: writing to stderr: {error}"));
+    }
+    let options = Options::from_environment(|name| std::env::var(name).ok());
+    let done = options.and_then(|options| match &asked.file {
+        None => report::run(&asked.tool, io::stdin().lock(), io::stdout().lock(), &options),
+        Some(path) => {
+            let file = File::open(path).map_err(ReportError::Read)?;
+            report::run(&asked.tool, file, io::stdout().lock(), &options)
+        }
+    });
+    match done {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("report: {error}"));
+            let is_mistake = matches!(error, ReportError::UnknownTool { .. } | ReportError::Option { .. });
+            ExitCode::from(if is_mistake { MISTAKE } else { 1 })
+        }
+    }
+}
+
+fn list() -> ExitCode {
+    let lines = io::read_to_string(io::stdin())
+        .map_err(|error| error.to_string())
+        .and_then(|text| official::list_lines(&text).map_err(|error| error.to_string()));
+    match lines {
+        Ok(lines) => print(&lines),
+        Err(problem) => {
+            complain(&format!("list: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn guard() -> ExitCode {
+    match shell::guard::main(io::stdin().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }

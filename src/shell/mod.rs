@@ -1,6 +1,123 @@
-//! Every system call: epoll, sockets, children, signals, journal files, worker threads, TLS. Performs what the engine
-//! decides and decides nothing itself.
+//! Every system call of the agent, and no decision: the reactor (`reactor`) between the engine and what it needs, which is
+//! executors (`children`, with `guard`), journals, the websocket (`channel`), posts (`workers`, `poster`) and the way to the
+//! server (`server`, `enrol`, `net`).
 
+mod channel;
+mod children;
 pub mod enrol;
+pub mod guard;
+mod journals;
 pub mod net;
+mod poster;
+mod reactor;
+mod server;
 pub mod token_store;
+mod workers;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::config::settings::Settings;
+use crate::engine::event::{Now, RunId};
+use crate::engine::executor::Executor;
+use crate::engine::{Engine, POSTS_AT_ONCE_MAX, Profile};
+
+use children::Children;
+use enrol::{Enrolment, RegistrationToken};
+use guard::Guard;
+use journals::Journals;
+use net::limits::Limits;
+use reactor::{Parts, Reactor};
+use server::Server;
+use token_store::StateDir;
+
+/// Why the agent did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration asks for something that cannot be; one line each.
+    Configuration(Vec<String>),
+    /// The machine does not let the agent work.
+    Machine(String),
+}
+
+/// Runs the agent until it is asked to stop, or cannot go on; gives the exit code.
+pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Result<u8, StartError> {
+    // Before the first thread, so that all threads inherit it and only the signalfd sees these signals.
+    let signals = watch_signals().map_err(|error| machine("watching signals", &error))?;
+    raise_file_limit();
+    let executors = resolve_executors(settings)?;
+    let state = StateDir::open(&settings.agent).map_err(StartError::Machine)?;
+    let journals = Journals::new(state.path()).map_err(|error| machine("making the directory of journals", &error))?;
+    let server = Arc::new(Server::new(enrolment(settings, state, registration)?));
+    let own_path = std::env::current_exe().map_err(|error| machine("finding this program's own file", &error))?;
+    let guard = Guard::start(&own_path);
+    let (started, utc) = (Instant::now(), SystemTime::now());
+    let profile = Profile {
+        agent_name: settings.agent.name.clone(),
+        executors,
+        concurrent_runs_max: settings.agent.concurrent_runs_max,
+        stop_grace: settings.agent.stop_grace,
+        seed: RandomState::new().build_hasher().finish(),
+        first_run: first_run(utc),
+    };
+    let engine = Engine::new(profile, Now { up: Duration::ZERO, utc });
+    let children = Children::new(reactor::FIRST_PIPE, own_path, guard);
+    let parts = Parts { engine, started, server, signals, children, journals };
+    let reactor =
+        Reactor::new(parts, POSTS_AT_ONCE_MAX).map_err(|error| machine("setting up the event loop", &error))?;
+    reactor.run().map_err(|error| machine("waiting for events", &error))
+}
+
+fn machine(doing: &str, error: &dyn std::fmt::Display) -> StartError {
+    StartError::Machine(format!("{doing}: {error}"))
+}
+
+fn watch_signals() -> nix::Result<SignalFd> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+}
+
+/// Each run takes three files, and the usual soft limit of 1024 is there for programs that use select(2).
+fn raise_file_limit() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        log::debug!("the limit of open files stays as it is: {error}");
+    }
+}
+
+fn resolve_executors(settings: &Settings) -> Result<Vec<Executor>, StartError> {
+    let mut problems = Vec::new();
+    let resolved = settings.agent.executors.iter().map(Executor::resolve);
+    let executors = resolved.filter_map(|executor| executor.map_err(|problem| problems.push(problem)).ok()).collect();
+    if problems.is_empty() { Ok(executors) } else { Err(StartError::Configuration(problems)) }
+}
+
+fn enrolment(
+    settings: &Settings,
+    state: StateDir,
+    registration: Option<RegistrationToken>,
+) -> Result<Enrolment, StartError> {
+    let server = &settings.server;
+    if server.tls && !server.tls_verify {
+        log::warn!("server.ssl_ignore is set: whoever answers at {} is believed to be the server", server.host);
+    }
+    let tls = server.tls.then(|| net::tls::client_config(server)).transpose();
+    let tls = tls.map_err(|problem| StartError::Configuration(vec![problem]))?;
+    Enrolment::new(settings, state, registration, tls, Limits::default())
+        .map_err(|fault| StartError::Machine(fault.words))
+}
+
+/// Runs are numbered by the microsecond of the start, so that journals of different starts never share a number.
+fn first_run(utc: SystemTime) -> RunId {
+    RunId(utc.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64)
+}

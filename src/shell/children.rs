@@ -1,0 +1,237 @@
+//! The executors' processes: started in groups of their own, read from without blocking, killed as groups, reaped last.
+//! Knows nothing of why; the engine says when.
+//!
+//! The exit of a child and the end of its pipes are independent (a grandchild may hold them), so both are reported. An exit is
+//! seen without reaping: the zombie keeps the group's number ours until the engine releases the run.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{self, Command, Stdio};
+
+use mio::unix::pipe::Receiver;
+use mio::{Interest, Registry, Token};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
+use crate::engine::event::{Exit, Kill, RunId, Spawn};
+
+use super::guard::Guard;
+
+/// Which of a child's pipes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pipe {
+    Stdout,
+    Stderr,
+}
+
+/// What one read from a pipe gave.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Got {
+    Bytes(usize),
+    /// Nothing at present; the next readiness tells.
+    Nothing,
+    End,
+}
+
+#[derive(Debug)]
+struct Child {
+    run: RunId,
+    process: process::Child,
+    stdout: Option<Receiver>,
+    stderr: Option<Receiver>,
+    /// False while the engine wants no output.
+    wanted: bool,
+    exited: bool,
+}
+
+impl Child {
+    fn pipe(&mut self, pipe: Pipe) -> &mut Option<Receiver> {
+        match pipe {
+            Pipe::Stdout => &mut self.stdout,
+            Pipe::Stderr => &mut self.stderr,
+        }
+    }
+
+    fn group(&self) -> Pid {
+        Pid::from_raw(self.process.id().cast_signed())
+    }
+}
+
+/// All children, in slots whose numbers make the tokens: two for each slot, from `first_token` on.
+#[derive(Debug)]
+pub struct Children {
+    slots: Vec<Option<Child>>,
+    free: Vec<usize>,
+    by_run: HashMap<RunId, usize>,
+    first_token: usize,
+    /// This program's own file, for executors that call it.
+    own_path: std::path::PathBuf,
+    guard: Guard,
+}
+
+impl Children {
+    pub fn new(first_token: usize, own_path: std::path::PathBuf, guard: Guard) -> Children {
+        Children { slots: Vec::new(), free: Vec::new(), by_run: HashMap::new(), first_token, own_path, guard }
+    }
+
+    /// Starts `/bin/sh -c` with the command in a process group of its own. Its pipes are ready to be read under their tokens.
+    pub fn spawn(&mut self, spawn: &Spawn, registry: &Registry) -> io::Result<()> {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(&spawn.command);
+        command.env("FARADAY_AGENT", &self.own_path);
+        command.envs(spawn.env.iter().map(|(name, value)| (name, value.reveal())));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut process = command.spawn()?;
+        let adopted = self.adopt(spawn.run, &mut process, registry);
+        let (slot, stdout, stderr) = match adopted {
+            Ok(adopted) => adopted,
+            Err(error) => {
+                // A child whose output nobody can read must not live.
+                let _ = killpg(Pid::from_raw(process.id().cast_signed()), Signal::SIGKILL);
+                let _ = process.wait();
+                return Err(error);
+            }
+        };
+        self.guard.add(process.id());
+        let child =
+            Child { run: spawn.run, process, stdout: Some(stdout), stderr: Some(stderr), wanted: true, exited: false };
+        self.by_run.insert(spawn.run, slot);
+        self.slots[slot] = Some(child);
+        Ok(())
+    }
+
+    fn adopt(
+        &mut self,
+        run: RunId,
+        process: &mut process::Child,
+        registry: &Registry,
+    ) -> io::Result<(usize, Receiver, Receiver)> {
+        debug_assert!(!self.by_run.contains_key(&run), "a run has one child at a time");
+        let missing = || io::Error::other("the child has no pipes");
+        let mut stdout = Receiver::from(process.stdout.take().ok_or_else(missing)?);
+        let mut stderr = Receiver::from(process.stderr.take().ok_or_else(missing)?);
+        stdout.set_nonblocking(true)?;
+        stderr.set_nonblocking(true)?;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        let registered = registry
+            .register(&mut stdout, self.token(slot, Pipe::Stdout), Interest::READABLE)
+            .and_then(|()| registry.register(&mut stderr, self.token(slot, Pipe::Stderr), Interest::READABLE));
+        match registered {
+            Ok(()) => Ok((slot, stdout, stderr)),
+            Err(error) => {
+                self.free.push(slot);
+                Err(error)
+            }
+        }
+    }
+
+    fn token(&self, slot: usize, pipe: Pipe) -> Token {
+        Token(self.first_token + 2 * slot + usize::from(pipe == Pipe::Stderr))
+    }
+
+    /// The pipe behind a token, unless it is gone or not wanted at present.
+    pub fn wanted(&self, token: Token) -> Option<(RunId, Pipe)> {
+        let index = token.0.checked_sub(self.first_token)?;
+        let child = self.slots.get(index / 2)?.as_ref()?;
+        let pipe = if index % 2 == 0 { Pipe::Stdout } else { Pipe::Stderr };
+        (pipe == Pipe::Stderr || child.wanted).then_some((child.run, pipe))
+    }
+
+    /// Reads once from a pipe; at its end, closes it.
+    pub fn read(&mut self, run: RunId, pipe: Pipe, buffer: &mut [u8]) -> Got {
+        let Some(child) = self.child(run) else {
+            return Got::Nothing;
+        };
+        let Some(receiver) = child.pipe(pipe) else {
+            return Got::Nothing;
+        };
+        loop {
+            match receiver.read(buffer) {
+                Ok(0) => break,
+                Ok(bytes) => return Got::Bytes(bytes),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Got::Nothing,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    log::error!("run {run}: reading its output failed: {error}");
+                    break;
+                }
+            }
+        }
+        *child.pipe(pipe) = None;
+        Got::End
+    }
+
+    /// Whether the engine wants the run's output. Gives the token to read from at once when it does again: the readiness that
+    /// came meanwhile is spent.
+    pub fn want(&mut self, run: RunId, wanted: bool) -> Option<Token> {
+        let slot = *self.by_run.get(&run)?;
+        self.child(run)?.wanted = wanted;
+        wanted.then(|| self.token(slot, Pipe::Stdout))
+    }
+
+    /// To the whole process group; a group that is gone is no error.
+    pub fn kill(&mut self, run: RunId, kill: Kill) {
+        let Some(child) = self.child(run) else { return };
+        let group = child.group();
+        match kill {
+            Kill::Gently => {
+                let _ = killpg(group, Signal::SIGTERM);
+                let _ = killpg(group, Signal::SIGCONT);
+            }
+            Kill::AtOnce => {
+                let _ = killpg(group, Signal::SIGKILL);
+            }
+        }
+    }
+
+    /// Children that have ended since the last call. One SIGCHLD may stand for several, so every child is asked.
+    pub fn exited(&mut self) -> Vec<(RunId, Exit)> {
+        let mut exits = Vec::new();
+        for child in self.slots.iter_mut().flatten().filter(|child| !child.exited) {
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            let exit = match waitid(Id::Pid(child.group()), flags) {
+                Ok(WaitStatus::Exited(_, code)) => Exit::Code(code),
+                Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
+                Ok(_) => continue,
+                Err(error) => {
+                    log::error!("run {}: waiting for its process failed: {error}", child.run);
+                    Exit::Code(-1)
+                }
+            };
+            child.exited = true;
+            exits.push((child.run, exit));
+        }
+        exits
+    }
+
+    /// Closes what is left of the child's pipes and reaps it. It has ended.
+    pub fn release(&mut self, run: RunId) {
+        let Some(slot) = self.by_run.remove(&run) else { return };
+        let Some(mut child) = self.slots[slot].take() else {
+            return;
+        };
+        debug_assert!(child.exited, "only a child that has ended is released");
+        self.guard.remove(child.process.id());
+        if let Err(error) = child.process.wait() {
+            log::error!("run {run}: reaping its process failed: {error}");
+        }
+        self.free.push(slot);
+    }
+
+    /// Kills every group that is still there; for the end of the program.
+    pub fn kill_all(&mut self) {
+        for child in self.slots.iter().flatten().filter(|child| !child.exited) {
+            let _ = killpg(child.group(), Signal::SIGKILL);
+        }
+    }
+
+    fn child(&mut self, run: RunId) -> Option<&mut Child> {
+        let slot = *self.by_run.get(&run)?;
+        self.slots[slot].as_mut()
+    }
+}

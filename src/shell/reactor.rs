@@ -1,0 +1,347 @@
+//! One thread, one epoll: the websocket, every executor's stdout and stderr, signals and a waker for the workers' results.
+//! Turns readiness into events for the engine and the engine's actions into system calls; decides nothing but how much is read
+//! in one turn, so that no source starves another.
+//!
+//! epoll is edge-triggered here: a source is read until it would block or until its share of the turn is used up; then it
+//! stands in `ready` and the next poll does not wait.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant, SystemTime};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
+
+use crate::engine::Engine;
+use crate::engine::event::{Action, Event, Failure, Now, RunId};
+
+use super::channel::{Arrival, Channel};
+use super::children::{Children, Got, Pipe};
+use super::journals::Journals;
+use super::poster;
+use super::server::{Connection, Server};
+use super::workers::{Done, Workers};
+
+const LINK: Token = Token(0);
+const SIGNALS: Token = Token(1);
+const WAKER: Token = Token(2);
+/// Executors' pipes have the tokens from here on.
+pub const FIRST_PIPE: usize = 3;
+
+/// One read; the size of a pipe.
+const READ_BYTES: usize = 64 << 10;
+/// Frames of the server in one turn.
+const FRAMES_MAX: usize = 64;
+/// All pipes together in one turn; after it, signals and the websocket are looked at again.
+const TURN_BYTES_MAX: usize = 2 << 20;
+
+pub struct Reactor {
+    poll: Poll,
+    engine: Engine,
+    started: Instant,
+    server: Arc<Server>,
+    workers: Workers,
+    done: Receiver<Done>,
+    signals: SignalFd,
+    channel: Option<Channel>,
+    children: Children,
+    journals: Journals,
+    ready: Ready,
+    buffer: Box<[u8]>,
+    exit_code: Option<u8>,
+}
+
+/// What the reactor is made of.
+pub struct Parts {
+    pub engine: Engine,
+    pub started: Instant,
+    pub server: Arc<Server>,
+    pub signals: SignalFd,
+    pub children: Children,
+    pub journals: Journals,
+}
+
+impl Reactor {
+    pub fn new(parts: Parts, workers: usize) -> io::Result<Reactor> {
+        let poll = Poll::new()?;
+        let fd = parts.signals.as_raw_fd();
+        poll.registry().register(&mut SourceFd(&fd), SIGNALS, Interest::READABLE)?;
+        let (workers, done) = Workers::start(workers, Waker::new(poll.registry(), WAKER)?)?;
+        Ok(Reactor {
+            poll,
+            engine: parts.engine,
+            started: parts.started,
+            server: parts.server,
+            workers,
+            done,
+            signals: parts.signals,
+            channel: None,
+            children: parts.children,
+            journals: parts.journals,
+            ready: Ready::default(),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            exit_code: None,
+        })
+    }
+
+    /// Runs until the engine quits; gives the exit code.
+    pub fn run(mut self) -> io::Result<u8> {
+        let mut events = Events::with_capacity(1024);
+        self.perform_actions();
+        while self.exit_code.is_none() {
+            match self.poll.poll(&mut events, self.timeout()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            for token in events.iter().map(|event| event.token()) {
+                match token {
+                    LINK => self.read_channel(),
+                    SIGNALS => self.read_signals(),
+                    WAKER => self.take_results(),
+                    pipe => self.ready.push(pipe),
+                }
+            }
+            self.read_ready();
+            self.engine.handle_timeout(self.now());
+            self.perform_actions();
+        }
+        self.children.kill_all();
+        Ok(self.exit_code.unwrap_or(1))
+    }
+
+    fn now(&self) -> Now {
+        Now { up: self.started.elapsed(), utc: SystemTime::now() }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let deadline = self.engine.poll_timeout()?;
+        Some(deadline.saturating_sub(self.started.elapsed()))
+    }
+
+    /// Gives every source that is ready one share of the turn, until the turn's bytes are used up.
+    fn read_ready(&mut self) {
+        let mut bytes_left = TURN_BYTES_MAX;
+        for _ in 0..self.ready.len() {
+            match self.ready.pop() {
+                Some(LINK) => self.read_channel(),
+                Some(pipe) => bytes_left = bytes_left.saturating_sub(self.read_pipe(pipe)),
+                None => return,
+            }
+            if bytes_left == 0 {
+                return;
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event<'_>) {
+        let now = self.now();
+        self.engine.handle_event(event, now);
+        self.perform_actions();
+    }
+
+    fn perform_actions(&mut self) {
+        while let Some(action) = self.engine.poll_action() {
+            if let Some(event) = self.perform(action) {
+                let now = self.now();
+                self.engine.handle_event(event, now);
+            }
+        }
+    }
+
+    /// Carries out one action; what it leads to at once comes back as an event.
+    fn perform(&mut self, action: Action) -> Option<Event<'static>> {
+        match action {
+            Action::Connect => return self.perform_connect(),
+            Action::FetchToken => {
+                let server = self.server.clone();
+                return self.dial(move || Done::Token(server.websocket_token()));
+            }
+            Action::Send(text) => self.with_channel(|channel| channel.send(text)),
+            Action::Ping(number) => self.with_channel(|channel| channel.ping(number)),
+            Action::Close => self.with_channel(Channel::close),
+            Action::Disconnect => self.drop_channel(),
+            Action::Spawn(spawn) => {
+                let run = spawn.run;
+                return Some(match self.children.spawn(&spawn, self.poll.registry()) {
+                    Ok(()) => Event::Started { run },
+                    Err(error) => Event::StartFailed { run, words: error.to_string() },
+                });
+            }
+            Action::Kill { run, signal } => self.children.kill(run, signal),
+            Action::Read { run, wanted } => {
+                if let Some(token) = self.children.want(run, wanted) {
+                    self.ready.push(token);
+                }
+            }
+            Action::Release { run } => self.children.release(run),
+            Action::Append { run, bytes } => {
+                let result = self.journals.append(run, &bytes).map_err(|error| error.to_string());
+                return Some(Event::Journaled { run, bytes, result });
+            }
+            Action::Forget { run } => self.journals.forget(run),
+            Action::Post(post) => {
+                let (server, journal) = (self.server.clone(), self.journals.file(post.id.run));
+                self.workers.post(move || Done::Posted(poster::send(&server, journal.as_deref(), &post)));
+            }
+            Action::Quit { code } => self.exit_code = Some(code),
+        }
+        None
+    }
+
+    fn perform_connect(&mut self) -> Option<Event<'static>> {
+        self.drop_channel();
+        let server = self.server.clone();
+        self.dial(move || Done::Connected(server.connect().map(Box::new)))
+    }
+
+    fn dial(&mut self, job: impl FnOnce() -> Done + Send + 'static) -> Option<Event<'static>> {
+        let error = self.workers.dial(job).err()?;
+        let words = format!("a thread to dial with could not be started: {error}");
+        Some(Event::ConnectFailed(Failure { words, fatal: false }))
+    }
+
+    fn with_channel(&mut self, act: impl FnOnce(&mut Channel)) {
+        if let Some(channel) = &mut self.channel {
+            act(channel);
+        }
+    }
+
+    fn drop_channel(&mut self) {
+        if let Some(channel) = self.channel.take() {
+            channel.release(self.poll.registry());
+        }
+    }
+
+    fn read_channel(&mut self) {
+        self.with_channel(Channel::flush);
+        for _ in 0..FRAMES_MAX {
+            let Some(arrival) = self.channel.as_mut().and_then(Channel::read) else {
+                return;
+            };
+            match arrival {
+                Arrival::Text(text) => self.handle(Event::Frame(&text)),
+                Arrival::Pong(number) => self.handle(Event::Pong(number)),
+                Arrival::Lost { words, close_reason } => {
+                    self.drop_channel();
+                    self.handle(Event::LinkLost { words, close_reason });
+                }
+            }
+        }
+        self.ready.push(LINK);
+    }
+
+    fn read_signals(&mut self) {
+        while let Ok(Some(record)) = self.signals.read_signal() {
+            match Signal::try_from(record.ssi_signo.cast_signed()) {
+                Ok(Signal::SIGCHLD) => {}
+                Ok(signal) => self.handle(Event::Stop { signal: signal.as_str() }),
+                Err(_) => {}
+            }
+        }
+        for (run, exit) in self.children.exited() {
+            self.handle(Event::Exited { run, exit });
+        }
+    }
+
+    fn take_results(&mut self) {
+        while let Ok(done) = self.done.try_recv() {
+            match done {
+                Done::Connected(Ok(connection)) => self.adopt(*connection),
+                Done::Connected(Err(failure)) | Done::Token(Err(failure)) => self.handle(Event::ConnectFailed(failure)),
+                Done::Token(Ok(token)) => self.handle(Event::TokenFetched(token)),
+                Done::Posted(posted) => self.handle(Event::Posted(posted)),
+            }
+        }
+    }
+
+    fn adopt(&mut self, connection: Connection) {
+        match Channel::adopt(connection.socket, LINK, self.poll.registry()) {
+            Ok(channel) => {
+                self.channel = Some(channel);
+                self.handle(Event::Connected { protocol: connection.protocol, token: connection.token });
+                if let Some(greeting) = connection.greeting {
+                    self.handle(Event::Frame(&greeting));
+                }
+                // Frames may have come with the handshake, for which no readiness will be told.
+                self.ready.push(LINK);
+            }
+            Err(error) => {
+                let words = format!("the connection cannot be watched: {error}");
+                self.handle(Event::ConnectFailed(Failure { words, fatal: false }));
+            }
+        }
+    }
+
+    /// One share of a pipe: a read, and another turn if there may be more. Gives the number of bytes.
+    fn read_pipe(&mut self, token: Token) -> usize {
+        let Some((run, pipe)) = self.children.wanted(token) else {
+            return 0;
+        };
+        match self.children.read(run, pipe, &mut self.buffer) {
+            Got::Nothing => 0,
+            Got::Bytes(bytes) => {
+                self.ready.push(token);
+                self.on_bytes(run, pipe, bytes);
+                bytes
+            }
+            Got::End => {
+                self.handle(match pipe {
+                    Pipe::Stdout => Event::OutputEnded { run },
+                    Pipe::Stderr => Event::ComplaintsEnded { run },
+                });
+                0
+            }
+        }
+    }
+
+    fn on_bytes(&mut self, run: RunId, pipe: Pipe, bytes: usize) {
+        let now = self.now();
+        let bytes = &self.buffer[..bytes];
+        self.engine.handle_event(
+            match pipe {
+                Pipe::Stdout => Event::Output { run, bytes },
+                Pipe::Stderr => Event::Complaint { run, bytes },
+            },
+            now,
+        );
+        self.perform_actions();
+    }
+}
+
+/// Sources that may have more to read than their last share allowed, each once, in the order of their turns.
+#[derive(Debug, Default)]
+struct Ready {
+    queue: VecDeque<Token>,
+    queued: HashSet<Token>,
+}
+
+impl Ready {
+    fn push(&mut self, token: Token) {
+        if self.queued.insert(token) {
+            self.queue.push_back(token);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Token> {
+        let token = self.queue.pop_front()?;
+        self.queued.remove(&token);
+        Some(token)
+    }
+
+    fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
