@@ -236,7 +236,7 @@ mod tests {
                 "--token: expected the six digits that the server shows for new agents",
             ),
             ("report", "Required options not provided: --tool"),
-            ("--config a report --tool nmap", "report takes --tool and a file, and none of the options before it"),
+            ("--config a report --tool nmap", "the options that come before a subcommand belong to the agent itself"),
         ];
         for (line, expected) in table {
             assert_eq!(parsed(line), Err(expected.to_owned()), "{line}");

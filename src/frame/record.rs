@@ -106,8 +106,9 @@ impl std::error::Error for DecodeError {}
 /// What stands before a payload, for a reader that does not want the whole record in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    pub kind: Kind,
     pub payload_bytes: usize,
+    /// A kind, if the checksum bears it out.
+    number: u8,
     checksum: u32,
 }
 
@@ -122,15 +123,14 @@ impl Header {
         if length as usize > PAYLOAD_BYTES_MAX {
             return Err(DecodeError::Corrupt(Damage::Length(length)));
         }
-        let kind = Kind::from_number(number).ok_or(DecodeError::Corrupt(Damage::Kind(number)))?;
-        Ok(Header { kind, payload_bytes: length as usize, checksum: u32::from_le_bytes([c0, c1, c2, c3]) })
+        Ok(Header { payload_bytes: length as usize, number, checksum: u32::from_le_bytes([c0, c1, c2, c3]) })
     }
 
     /// A check of the payload as it passes by.
     pub fn check(self) -> Check {
         let mut crc = crc32fast::Hasher::new();
-        crc.update(&[self.kind as u8]);
-        Check { crc, expected: self.checksum }
+        crc.update(&[self.number]);
+        Check { crc, number: self.number, expected: self.checksum }
     }
 }
 
@@ -138,6 +138,7 @@ impl Header {
 #[derive(Clone, Debug)]
 pub struct Check {
     crc: crc32fast::Hasher,
+    number: u8,
     expected: u32,
 }
 
@@ -146,9 +147,12 @@ impl Check {
         self.crc.update(stretch);
     }
 
-    /// Whether the payload is what was written.
-    pub fn finish(self) -> Result<(), DecodeError> {
-        if self.crc.finalize() == self.expected { Ok(()) } else { Err(DecodeError::Corrupt(Damage::Checksum)) }
+    /// The record's kind, if the payload is what was written.
+    pub fn finish(self) -> Result<Kind, DecodeError> {
+        if self.crc.finalize() != self.expected {
+            return Err(DecodeError::Corrupt(Damage::Checksum));
+        }
+        Kind::from_number(self.number).ok_or(DecodeError::Corrupt(Damage::Kind(self.number)))
     }
 }
 
@@ -161,8 +165,7 @@ pub fn decode(journal: &[u8]) -> Result<Record<'_>, DecodeError> {
     };
     let mut check = header.check();
     check.update(payload);
-    check.finish()?;
-    Ok(Record { kind: header.kind, payload, bytes_used })
+    Ok(Record { kind: check.finish()?, payload, bytes_used })
 }
 
 #[cfg(test)]

@@ -97,10 +97,10 @@ impl<'f> Batch<'f> {
                 bytes => check.update(&chunk[..bytes]),
             }
         }
-        check.finish().map_err(io::Error::other)?;
+        let kind = check.finish().map_err(io::Error::other)?;
         self.bytes = Vec::new();
         self.upto = piece.end;
-        self.large = Some((header.kind, piece));
+        self.large = Some((kind, piece));
         Ok(())
     }
 

@@ -160,7 +160,7 @@ mod tests {
             ("a", None, xdg, Some("/home/u"), Some("/xdg/faraday-agent/a")),
             ("a", None, xdg, None, Some("/xdg/faraday-agent/a")),
             ("a", None, relative, Some("/home/u"), Some("/home/u/.local/state/faraday-agent/a")),
-            ("a b/c", None, none, Some("/home/u"), Some("/home/u/.local/state/faraday-agent/a%20b%2Fc")),
+            ("a b/c", None, none, Some("/home/u"), Some("/home/u/.local/state/faraday-agent/a b%2Fc")),
             ("..", None, none, Some("/home/u"), Some("/home/u/.local/state/faraday-agent/%2E.")),
             ("a", None, none, None, None),
             ("a", None, none, Some(""), None),
