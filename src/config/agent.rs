@@ -1,8 +1,7 @@
 //! The section `agent`: its name, its limits, and the executors. Driven by `config::check`.
 
 use crate::config::kind::{
-    BYTES, COMMAND, COUNT, DAYS_OR_ZERO, MILLISECONDS_OR_ZERO, NAME, NUMBER, OFFICIAL, PARAM_TYPE, PATH, SECONDS,
-    SECONDS_OR_ZERO, SWITCH, TEXT, VARENV,
+    COMMAND, COUNT, NAME, NUMBER, OFFICIAL, PARAM_TYPE, PATH, SECONDS, SECONDS_OR_ZERO, SWITCH, TEXT, VARENV,
 };
 use crate::config::section::Section;
 use crate::config::settings::{Agent, Executor, Program, Secret};
@@ -21,10 +20,6 @@ pub fn read(root: &mut Section) -> Option<Agent> {
         state_dir: section.optional("state_dir", &PATH).flatten(),
         concurrent_runs_max: section.optional("max_concurrent_runs", &COUNT),
         stop_grace: section.optional("stop_grace_s", &SECONDS_OR_ZERO).unwrap_or(usual.stop_grace),
-        sync: section.optional("sync_ms", &MILLISECONDS_OR_ZERO).unwrap_or(usual.sync),
-        journal_bytes_max: section.optional("journal_bytes_max", &BYTES).unwrap_or(usual.journal_bytes_max),
-        delivery_grace: section.optional("delivery_grace_s", &SECONDS_OR_ZERO).unwrap_or(usual.delivery_grace),
-        retry: section.optional("retry_days", &DAYS_OR_ZERO).unwrap_or(usual.retry),
     };
     section.close();
     Some(agent)

@@ -86,19 +86,12 @@ pub const NUMBER: Kind<f64> = Kind::new("a number", |text| number(text).filter(|
 /// "as many as you like" is said by leaving the key out, so 0 can only be a mistake.
 pub const COUNT: Kind<usize> = Kind::new("a whole number from 1", |text| number(text).filter(|n| *n > 0));
 
-pub const BYTES: Kind<u64> = Kind::new("a number of bytes from 1", |text| number(text).filter(|n| *n > 0));
-
 /// A time that ends something: 0 would end it before it began.
 pub const SECONDS: Kind<Duration> = Kind::new("a number of seconds (more than 0, at most 31622400)", |text| {
     seconds(text, 1.0).filter(|time| !time.is_zero())
 });
 
 pub const SECONDS_OR_ZERO: Kind<Duration> = Kind::new("a number of seconds (0 to 31622400)", |text| seconds(text, 1.0));
-
-pub const MILLISECONDS_OR_ZERO: Kind<Duration> =
-    Kind::new("a number of milliseconds (0 to 31622400000)", |text| seconds(text, 0.001));
-
-pub const DAYS_OR_ZERO: Kind<Duration> = Kind::new("a number of days (0 to 366)", |text| seconds(text, 86_400.0));
 
 pub const PROTOCOL: Kind<ProtocolChoice> = Kind::new("auto, socketio or websocket", |text| match text {
     "auto" => Some(ProtocolChoice::Auto),
@@ -180,7 +173,6 @@ mod tests {
     fn numbers_and_times() {
         check(&NUMBER, [("65536", Some(65536.0)), ("1e3", Some(1000.0)), ("nan", None), ("inf", None), ("64K", None)]);
         check(&COUNT, [("1", Some(1)), ("0", None), ("-1", None), ("1.5", None)]);
-        check(&BYTES, [("4294967296", Some(4_294_967_296)), ("0", None), ("4G", None)]);
         check(
             &SECONDS,
             [
@@ -196,8 +188,6 @@ mod tests {
             ],
         );
         check(&SECONDS_OR_ZERO, [("0", Some(Duration::ZERO)), ("-0.1", None)]);
-        check(&MILLISECONDS_OR_ZERO, [("1000", Some(Duration::from_secs(1))), ("x", None)]);
-        check(&DAYS_OR_ZERO, [("7", Some(Duration::from_secs(604_800))), ("367", None)]);
     }
 
     #[test]

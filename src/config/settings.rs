@@ -56,14 +56,6 @@ pub struct Agent {
     pub concurrent_runs_max: Option<usize>,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
-    /// `agent.sync_ms`: how much of the journal a power cut may cost; zero syncs every write.
-    pub sync: Duration,
-    /// What one run's journal may take before its executor has to wait.
-    pub journal_bytes_max: u64,
-    /// How long after an executor's end its last findings may wait before the server is told that they do.
-    pub delivery_grace: Duration,
-    /// `agent.retry_days`: after this long without success a finding is put aside.
-    pub retry: Duration,
 }
 
 /// What an agent is that was told nothing: no name, no executors, and every limit at its usual value.
@@ -76,10 +68,6 @@ impl Default for Agent {
             state_dir: None,
             concurrent_runs_max: None,
             stop_grace: Duration::from_secs(10),
-            sync: Duration::from_secs(1),
-            journal_bytes_max: 4 << 30,
-            delivery_grace: Duration::from_secs(60),
-            retry: Duration::from_secs(7 * 86_400),
         }
     }
 }

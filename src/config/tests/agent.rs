@@ -11,13 +11,11 @@ fn every_agent_key() {
 
     let told = agent(
         "agent_name: 'a / b', description: d, executors: {e: {cmd: x}}, state_dir: /s, max_concurrent_runs: '4', \
-         stop_grace_s: 0.5, sync_ms: 0, journal_bytes_max: 1000, delivery_grace_s: 5, retry_days: 1",
+         stop_grace_s: 0.5",
     );
     assert_eq!((told.name.as_str(), told.description.as_str()), ("a / b", "d"));
     assert_eq!((told.state_dir, told.concurrent_runs_max), (Some(PathBuf::from("/s")), Some(4)));
-    assert_eq!((told.stop_grace, told.sync), (Duration::from_millis(500), Duration::ZERO));
-    assert_eq!(told.journal_bytes_max, 1000);
-    assert_eq!((told.delivery_grace, told.retry), (Duration::from_secs(5), Duration::from_secs(86_400)));
+    assert_eq!(told.stop_grace, Duration::from_millis(500));
 }
 
 #[test]
@@ -53,15 +51,6 @@ fn what_is_wrong_with_an_agent() {
                     "agent.state_dir: a mapping is not a path",
                     "agent.max_concurrent_runs: \"0\" is not a whole number from 1",
                     "agent.stop_grace_s: \"-1\" is not a number of seconds (0 to 31622400)",
-                ],
-            ),
-            (
-                "agent_name: a, executors: {}, sync_ms: x, journal_bytes_max: 4G, delivery_grace_s: x, retry_days: x",
-                &[
-                    "agent.sync_ms: \"x\" is not a number of milliseconds (0 to 31622400000)",
-                    "agent.journal_bytes_max: \"4G\" is not a number of bytes from 1",
-                    "agent.delivery_grace_s: \"x\" is not a number of seconds (0 to 31622400)",
-                    "agent.retry_days: \"x\" is not a number of days (0 to 366)",
                 ],
             ),
         ],
