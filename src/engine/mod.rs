@@ -221,8 +221,9 @@ impl Engine {
     fn on_news(&mut self, news: Option<News>) {
         match news {
             None => {}
-            // The server takes runs for dead whose link it lost; it believes the next status.
             Some(News::Joined) => {
+                self.posts.hurry(&mut self.runs, &mut self.agenda);
+                // The server takes runs for dead whose link it lost; it believes the next status.
                 for run in self.runs.values().filter(|run| !run.is_finished()) {
                     self.agenda.outbox.push(run.present_status());
                 }
@@ -356,6 +357,7 @@ impl Engine {
         self.stopping = Some(signal);
         self.waiting.clear();
         self.agenda.after(self.agenda.stop_grace + STOP_WITHIN, Timer::Stop);
+        self.posts.hurry(&mut self.runs, &mut self.agenda);
         let ids: Vec<RunId> = self.runs.keys().copied().collect();
         for id in ids {
             if let Some(run) = self.runs.get_mut(&id) {

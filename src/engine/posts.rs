@@ -65,8 +65,8 @@ impl Posts {
         self.unreachable = !reachable;
     }
 
-    /// The server can be reached again: whoever waits for its timer need not.
-    fn hurry(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
+    /// The server can be reached again, or there is not much time: whoever waits for it to answer need not.
+    pub fn hurry(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
         for run in runs.values_mut() {
             for delivery in run.deliveries.iter().filter(|delivery| delivery.is_unreached()) {
                 agenda.timers.clear(Timer::Post(delivery.id));

@@ -15,6 +15,7 @@ pub mod token_store;
 mod workers;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -54,7 +55,7 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
     let state = StateDir::open(&settings.agent).map_err(StartError::Machine)?;
     let journals = Journals::new(state.path()).map_err(|error| machine("making the directory of journals", &error))?;
     let server = Arc::new(Server::new(enrolment(settings, state, registration)?));
-    let own_path = std::env::current_exe().map_err(|error| machine("finding this program's own file", &error))?;
+    let own_path = own_path();
     let guard = Guard::start(&own_path);
     let (started, utc) = (Instant::now(), SystemTime::now());
     let profile = Profile {
@@ -71,6 +72,13 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
     let reactor =
         Reactor::new(parts, POSTS_AT_ONCE_MAX).map_err(|error| machine("setting up the event loop", &error))?;
     reactor.run().map_err(|error| machine("waiting for events", &error))
+}
+
+/// This program's own file: for the guard, and for executors that call it. Without /proc, as in an empty chroot, what it was
+/// called by has to do.
+fn own_path() -> PathBuf {
+    let called = || std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    std::env::current_exe().unwrap_or_else(|_| called())
 }
 
 fn machine(doing: &str, error: &dyn std::fmt::Display) -> StartError {

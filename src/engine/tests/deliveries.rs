@@ -232,3 +232,14 @@ fn a_journal_that_cannot_be_read_back_is_told() {
     assert_eq!(world.last_status()["successful"], false);
     assert!(message(&world.last_status()).contains("Input/output error"));
 }
+
+#[test]
+fn a_join_shows_that_the_server_is_back() {
+    let mut world = running(1);
+    let post = the_post(&mut world);
+    world.outcome(&post, 1, Outcome::NoAnswer { words: "refused".into() });
+    world.handle(Event::LinkLost { words: "cut".into(), close_reason: None });
+    assert_eq!(world.posts().len(), 0);
+    world.join();
+    assert_eq!(the_post(&mut world).from, post.from, "without waiting for its timer");
+}
