@@ -3,6 +3,7 @@
 
 use crate::frame::record::{self, Kind};
 use crate::frame::{Framer, Piece};
+use crate::proto::repair::repair;
 
 use super::event::RunId;
 use super::redact::Redactor;
@@ -80,7 +81,7 @@ impl Intake {
     }
 }
 
-/// What can be delivered becomes a record, the rest is counted.
+/// What can be delivered becomes a record, without what the server cannot store; the rest is counted.
 fn book(piece: Piece<'_>, run: RunId, keeps: bool, redactor: &Redactor, tally: &mut Tally, records: &mut Vec<u8>) {
     let (kind, bytes) = match piece {
         Piece::Host(bytes) => {
@@ -99,7 +100,9 @@ fn book(piece: Piece<'_>, run: RunId, keeps: bool, redactor: &Redactor, tally: &
         }
         Piece::Document { .. } | Piece::End => return,
     };
+    let repaired = repair(bytes);
+    tally.repaired += u64::from(repaired.is_some());
     if keeps {
-        record::encode(kind, bytes, records);
+        record::encode(kind, repaired.as_deref().unwrap_or(bytes), records);
     }
 }

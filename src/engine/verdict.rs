@@ -107,6 +107,9 @@ fn count(number: u64, noun: &str) -> String {
 
 fn remarks(run: &Run, message: &mut String) {
     let tally = &run.intake.tally;
+    if tally.repaired > 0 {
+        let _ = write!(message, "; NUL characters or lone surrogates were taken out of {} of them", tally.repaired);
+    }
     if let Some(first) = &tally.first_undeliverable {
         let _ = write!(message, "; {} could not be delivered, the first: {first}", tally.undeliverable);
     }

@@ -7,6 +7,7 @@ pub mod excerpt;
 pub mod manifest;
 pub mod message;
 pub mod param;
+pub mod repair;
 
 mod socketio;
 mod websocket;
