@@ -5,19 +5,20 @@
 //! seen without reaping: the zombie keeps the group's number ours until the engine releases the run.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::os::unix::process::CommandExt;
-use std::process::{self, Command, Stdio};
 
 use mio::unix::pipe::Receiver;
 use mio::{Interest, Registry, Token};
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use crate::engine::event::{Exit, Kill, RunId, Spawn};
+use crate::official;
 
 use super::guard::Guard;
+use super::launch::{self, Launched};
 
 /// Which of a child's pipes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,8 @@ pub enum Got {
 #[derive(Debug)]
 struct Child {
     run: RunId,
-    process: process::Child,
+    /// Its process, and its group.
+    pid: Pid,
     stdout: Option<Receiver>,
     stderr: Option<Receiver>,
     /// False while the engine wants no output.
@@ -52,10 +54,6 @@ impl Child {
             Pipe::Stdout => &mut self.stdout,
             Pipe::Stderr => &mut self.stderr,
         }
-    }
-
-    fn group(&self) -> Pid {
-        Pid::from_raw(self.process.id().cast_signed())
     }
 }
 
@@ -78,40 +76,24 @@ impl Children {
 
     /// Starts `/bin/sh -c` with the command in a process group of its own. Its pipes are ready to be read under their tokens.
     pub fn spawn(&mut self, spawn: &Spawn, registry: &Registry) -> io::Result<()> {
-        let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(&spawn.command);
-        command.env("FARADAY_AGENT", &self.own_path);
-        command.envs(spawn.env.iter().map(|(name, value)| (name, value.reveal())));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut process = command.spawn()?;
-        let adopted = self.adopt(spawn.run, &mut process, registry);
-        let (slot, stdout, stderr) = match adopted {
-            Ok(adopted) => adopted,
-            Err(error) => {
-                // A child whose output nobody can read must not live.
-                let _ = killpg(Pid::from_raw(process.id().cast_signed()), Signal::SIGKILL);
-                let _ = process.wait();
-                return Err(error);
-            }
-        };
-        self.guard.add(process.id());
-        let child =
-            Child { run: spawn.run, process, stdout: Some(stdout), stderr: Some(stderr), wanted: true, exited: false };
-        self.by_run.insert(spawn.run, slot);
-        self.slots[slot] = Some(child);
+        let own_path = (OsStr::new(official::AGENT_VARIABLE), self.own_path.as_os_str());
+        let env = spawn.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value.reveal())));
+        let launched = launch::shell(&spawn.command, std::iter::once(own_path).chain(env))?;
+        let pid = launched.pid;
+        if let Err(error) = self.adopt(spawn.run, launched, registry) {
+            // A child whose output nobody can read must not live.
+            let _ = killpg(pid, Signal::SIGKILL);
+            let _ = waitpid(pid, None);
+            return Err(error);
+        }
+        self.guard.add(pid);
         Ok(())
     }
 
-    fn adopt(
-        &mut self,
-        run: RunId,
-        process: &mut process::Child,
-        registry: &Registry,
-    ) -> io::Result<(usize, Receiver, Receiver)> {
+    fn adopt(&mut self, run: RunId, launched: Launched, registry: &Registry) -> io::Result<()> {
         debug_assert!(!self.by_run.contains_key(&run), "a run has one child at a time");
-        let missing = || io::Error::other("the child has no pipes");
-        let mut stdout = Receiver::from(process.stdout.take().ok_or_else(missing)?);
-        let mut stderr = Receiver::from(process.stderr.take().ok_or_else(missing)?);
+        let mut stdout = Receiver::from(launched.stdout);
+        let mut stderr = Receiver::from(launched.stderr);
         stdout.set_nonblocking(true)?;
         stderr.set_nonblocking(true)?;
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -121,13 +103,14 @@ impl Children {
         let registered = registry
             .register(&mut stdout, self.token(slot, Pipe::Stdout), Interest::READABLE)
             .and_then(|()| registry.register(&mut stderr, self.token(slot, Pipe::Stderr), Interest::READABLE));
-        match registered {
-            Ok(()) => Ok((slot, stdout, stderr)),
-            Err(error) => {
-                self.free.push(slot);
-                Err(error)
-            }
+        if let Err(error) = registered {
+            self.free.push(slot);
+            return Err(error);
         }
+        let (stdout, stderr) = (Some(stdout), Some(stderr));
+        self.by_run.insert(run, slot);
+        self.slots[slot] = Some(Child { run, pid: launched.pid, stdout, stderr, wanted: true, exited: false });
+        Ok(())
     }
 
     fn token(&self, slot: usize, pipe: Pipe) -> Token {
@@ -177,14 +160,13 @@ impl Children {
     /// To the whole process group; a group that is gone is no error.
     pub fn kill(&mut self, run: RunId, kill: Kill) {
         let Some(child) = self.child(run) else { return };
-        let group = child.group();
         match kill {
             Kill::Gently => {
-                let _ = killpg(group, Signal::SIGTERM);
-                let _ = killpg(group, Signal::SIGCONT);
+                let _ = killpg(child.pid, Signal::SIGTERM);
+                let _ = killpg(child.pid, Signal::SIGCONT);
             }
             Kill::AtOnce => {
-                let _ = killpg(group, Signal::SIGKILL);
+                let _ = killpg(child.pid, Signal::SIGKILL);
             }
         }
     }
@@ -194,7 +176,7 @@ impl Children {
         let mut exits = Vec::new();
         for child in self.slots.iter_mut().flatten().filter(|child| !child.exited) {
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-            let exit = match waitid(Id::Pid(child.group()), flags) {
+            let exit = match waitid(Id::Pid(child.pid), flags) {
                 Ok(WaitStatus::Exited(_, code)) => Exit::Code(code),
                 Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
                 Ok(_) => continue,
@@ -212,12 +194,12 @@ impl Children {
     /// Closes what is left of the child's pipes and reaps it. It has ended.
     pub fn release(&mut self, run: RunId) {
         let Some(slot) = self.by_run.remove(&run) else { return };
-        let Some(mut child) = self.slots[slot].take() else {
+        let Some(child) = self.slots[slot].take() else {
             return;
         };
         debug_assert!(child.exited, "only a child that has ended is released");
-        self.guard.remove(child.process.id());
-        if let Err(error) = child.process.wait() {
+        self.guard.remove(child.pid);
+        if let Err(error) = waitpid(child.pid, None) {
             log::error!("run {run}: reaping its process failed: {error}");
         }
         self.free.push(slot);
@@ -226,7 +208,7 @@ impl Children {
     /// Kills every group that is still there; for the end of the program.
     pub fn kill_all(&mut self) {
         for child in self.slots.iter().flatten().filter(|child| !child.exited) {
-            let _ = killpg(child.group(), Signal::SIGKILL);
+            let _ = killpg(child.pid, Signal::SIGKILL);
         }
     }
 

@@ -36,11 +36,11 @@ impl Guard {
         }
     }
 
-    pub fn add(&mut self, group: u32) {
+    pub fn add(&mut self, group: Pid) {
         self.tell(format_args!("+{group}\n"));
     }
 
-    pub fn remove(&mut self, group: u32) {
+    pub fn remove(&mut self, group: Pid) {
         self.tell(format_args!("-{group}\n"));
     }
 

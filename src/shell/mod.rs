@@ -1,12 +1,13 @@
 //! Every system call of the agent, and no decision: the reactor (`reactor`) between the engine and what it needs, which is
-//! executors (`children`, with `guard`), journals, the websocket (`channel`), posts (`workers`, `poster`) and the way to the
-//! server (`server`, `enrol`, `net`).
+//! executors (`children`, with `launch` and `guard`), journals, the websocket (`channel`), posts (`workers`, `poster`) and
+//! the way to the server (`server`, `enrol`, `net`).
 
 mod channel;
 mod children;
 pub mod enrol;
 pub mod guard;
 mod journals;
+mod launch;
 pub mod net;
 mod poster;
 mod reactor;
