@@ -20,8 +20,20 @@ pub struct Process {
     exit: Option<Exit>,
     stdout_open: bool,
     stderr_open: bool,
-    /// Somebody outlived the process with its pipes open, and was killed.
-    forced: bool,
+    /// It was told to end, with its group.
+    ending: bool,
+    /// Its group got SIGKILL.
+    killed: bool,
+    leftover: Option<Leftover>,
+}
+
+/// Somebody outlived the process with its pipes open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leftover {
+    /// Of its group, and killed with it.
+    Killed,
+    /// Of no group of ours; the pipes were given up.
+    Alive,
 }
 
 impl Process {
@@ -37,7 +49,7 @@ impl Process {
         if let Some(limit) = limit {
             agenda.after(limit, Timer::RunTimeout(run));
         }
-        Process { run, exit: None, stdout_open: true, stderr_open: true, forced: false }
+        Process { run, exit: None, stdout_open: true, stderr_open: true, ending: false, killed: false, leftover: None }
     }
 
     /// How it ended, once its pipes have ended too.
@@ -45,9 +57,8 @@ impl Process {
         self.exit.filter(|_| !self.stdout_open && !self.stderr_open)
     }
 
-    /// Whether somebody had to be killed for its pipes to end.
-    pub fn was_forced(&self) -> bool {
-        self.forced
+    pub fn leftover(&self) -> Option<Leftover> {
+        self.leftover
     }
 
     /// Whether that was news.
@@ -62,8 +73,10 @@ impl Process {
     pub fn on_exited(&mut self, exit: Exit, agenda: &mut Agenda) {
         self.exit = Some(exit);
         agenda.timers.clear(Timer::RunTimeout(self.run));
-        agenda.timers.clear(Timer::RunKill(self.run));
-        agenda.after(DRAIN_WITHIN, Timer::RunDrain(self.run));
+        // A group that was told to end has all of its grace, whoever of it goes first.
+        if !agenda.timers.is_set(Timer::RunKill(self.run)) {
+            agenda.after(DRAIN_WITHIN, Timer::RunDrain(self.run));
+        }
     }
 
     /// Its pipes are still open. `reading` tells whether anybody reads from them at present. True if they are given up.
@@ -72,36 +85,48 @@ impl Process {
             agenda.after(DRAIN_WITHIN, Timer::RunDrain(self.run));
             return false;
         }
-        if self.forced {
+        if self.killed {
+            log::warn!("run {}: a process of another group holds its output open; leaving it alone", self.run);
+            self.leftover = Some(Leftover::Alive);
             return true;
         }
         log::warn!("run {}: a process that was left behind holds its output open; killing it", self.run);
-        self.forced = true;
-        agenda.act(Action::Kill { run: self.run, signal: Kill::AtOnce });
-        agenda.after(DRAIN_FORCED_WITHIN, Timer::RunDrain(self.run));
+        self.leftover = Some(Leftover::Killed);
+        self.kill_group(agenda);
         false
     }
 
     /// SIGTERM to its group, and SIGKILL after `stop_grace`.
-    pub fn end(&self, agenda: &mut Agenda) {
+    pub fn end(&mut self, agenda: &mut Agenda) {
         if self.exit.is_none() {
+            self.ending = true;
             agenda.act(Action::Kill { run: self.run, signal: Kill::Gently });
             agenda.after(agenda.stop_grace, Timer::RunKill(self.run));
         }
     }
 
     /// SIGKILL to its group; for `Timer::RunKill`, and for a grace that is cut short.
-    pub fn kill(&self, agenda: &mut Agenda) {
-        if self.exit.is_none() {
-            log::warn!("run {}: it did not end when asked to; killing it", self.run);
-            agenda.timers.clear(Timer::RunKill(self.run));
-            agenda.act(Action::Kill { run: self.run, signal: Kill::AtOnce });
+    pub fn kill(&mut self, agenda: &mut Agenda) {
+        log::warn!("run {}: it did not end when asked to; killing it", self.run);
+        agenda.timers.clear(Timer::RunKill(self.run));
+        self.kill_group(agenda);
+    }
+
+    fn kill_group(&mut self, agenda: &mut Agenda) {
+        self.killed = true;
+        agenda.act(Action::Kill { run: self.run, signal: Kill::AtOnce });
+        if self.exit.is_some() {
+            agenda.after(DRAIN_FORCED_WITHIN, Timer::RunDrain(self.run));
         }
     }
 
     /// It is done with.
     pub fn release(self, agenda: &mut Agenda) {
         debug_assert!(self.exit.is_some());
+        // Who is left of a group that was told to end has no part in its pipes, so nobody has waited for it.
+        if self.ending && !self.killed {
+            agenda.act(Action::Kill { run: self.run, signal: Kill::AtOnce });
+        }
         for timer in [Timer::RunTimeout, Timer::RunKill, Timer::RunDrain] {
             agenda.timers.clear(timer(self.run));
         }

@@ -21,7 +21,7 @@ use super::delivery::Delivery;
 use super::event::{Action, Exit, PostId, RunId};
 use super::executor::Executor;
 use super::intake::Intake;
-use super::process::Process;
+use super::process::{Leftover, Process};
 use super::redact::Redactor;
 use super::timers::Timer;
 use super::verdict;
@@ -71,7 +71,7 @@ pub struct Run {
     pub exit: Option<Exit>,
     /// Why it came to nothing before its executor was started.
     pub failure: Option<String>,
-    pub left_behind: bool,
+    pub leftover: Option<Leftover>,
 }
 
 impl Run {
@@ -104,7 +104,7 @@ impl Run {
             cause: None,
             exit: None,
             failure: None,
-            left_behind: false,
+            leftover: None,
         }
     }
 
@@ -336,7 +336,7 @@ impl Run {
             return;
         }
         self.cause = Some(cause);
-        match &self.process {
+        match &mut self.process {
             Some(process) => process.end(agenda),
             None if self.stage == Stage::Waiting => self.finish(agenda),
             None => {}
@@ -344,8 +344,8 @@ impl Run {
     }
 
     /// The grace is over.
-    pub fn kill(&self, agenda: &mut Agenda) {
-        if let Some(process) = &self.process {
+    pub fn kill(&mut self, agenda: &mut Agenda) {
+        if let Some(process) = &mut self.process {
             process.kill(agenda);
         }
     }
@@ -363,7 +363,7 @@ impl Run {
 
     fn on_process_done(&mut self, exit: Exit, agenda: &mut Agenda) {
         if let Some(process) = self.process.take() {
-            self.left_behind |= process.was_forced();
+            self.leftover = self.leftover.or(process.leftover());
             process.release(agenda);
         }
         match self.stage {

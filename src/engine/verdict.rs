@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::delivery::Refusals;
 use super::event::Exit;
+use super::process::Leftover;
 use super::run::{Cause, Run};
 
 /// Whether the run was successful: it ended by itself with exit code 0, and everything that it printed as documents was
@@ -120,7 +121,15 @@ fn remarks(run: &Run, message: &mut String) {
         let ignored = count(run.intake.ignored_bytes(), "byte");
         let _ = write!(message, "; {ignored} after the end of the output (a double newline) ignored");
     }
-    if run.left_behind {
-        message.push_str("; a process that it left behind held its output open and was killed");
+    match run.leftover {
+        None => {}
+        Some(Leftover::Killed) => {
+            message.push_str("; a process that it left behind held its output open and was killed");
+        }
+        Some(Leftover::Alive) => {
+            message.push_str(
+                "; a process that it left behind, in another process group, holds its output open and lives on",
+            );
+        }
     }
 }

@@ -256,6 +256,45 @@ fn a_run_that_takes_too_long_gets_sigterm_and_then_sigkill() {
     assert!(message(&world.last_status()).contains("longer than 5 s (timeout_s)"), "{}", message(&world.last_status()));
 }
 
+/// The shell dies of SIGTERM at once; the tool below it may still write down what it found.
+#[test]
+fn the_grace_is_for_the_whole_group() {
+    let mut slow = executor("ok", &[]);
+    slow.timeout = Some(Duration::from_secs(5));
+    let mut world = World::joined(vec![slow]);
+    world.run("ok");
+    world.pass(Duration::from_secs(5));
+    world.handle(Event::Exited { run: RUN, exit: Exit::Signal(15) });
+    world.pass(Duration::from_secs(9));
+    assert_eq!(kills(&world), [Kill::Gently]);
+    world.output(&document(1));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(kills(&world), [Kill::Gently, Kill::AtOnce]);
+    world.handle(Event::OutputEnded { run: RUN });
+    world.handle(Event::ComplaintsEnded { run: RUN });
+    deliver_all(&mut world, 1);
+    let status = world.last_status();
+    let expected = "Executor ok from a1 failed: it was ended because it took longer than 5 s (timeout_s), killed by \
+                    signal 15 (SIGTERM); 1 host delivered";
+    assert_eq!(message(&status), expected);
+}
+
+/// A member of the group that has closed its output, and does not mind SIGTERM.
+#[test]
+fn nobody_of_a_group_that_was_told_to_end_lives_on() {
+    let mut slow = executor("ok", &[]);
+    slow.timeout = Some(Duration::from_secs(5));
+    let mut world = World::joined(vec![slow]);
+    world.run("ok");
+    world.pass(Duration::from_secs(5));
+    world.end(Exit::Signal(15));
+    assert_eq!(kills(&world), [Kill::Gently, Kill::AtOnce]);
+    assert!(matches!(
+        world.actions.iter().rfind(|action| !matches!(action, Action::Post(_))),
+        Some(Action::Release { .. })
+    ));
+}
+
 #[test]
 fn a_stop_ends_runs_delivers_what_they_found_and_reports_before_it_leaves() {
     let mut world = World::joined(vec![executor("ok", &[])]);
@@ -322,7 +361,7 @@ fn whoever_holds_the_pipe_after_the_exit_is_killed_after_a_grace() {
     world.pass(Duration::from_secs(1));
     assert!(world.actions.iter().any(|action| matches!(action, Action::Release { .. })));
     deliver_all(&mut world, 1);
-    assert!(message(&world.last_status()).contains("left behind"), "{}", message(&world.last_status()));
+    assert!(message(&world.last_status()).ends_with("lives on"), "{}", message(&world.last_status()));
 }
 
 #[test]
