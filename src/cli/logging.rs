@@ -9,7 +9,8 @@ use std::path::Path;
 use log::{LevelFilter, Log, Metadata, Record};
 use simplelog::{Config, ConfigBuilder, WriteLogger, format_description};
 
-/// Lets the agent speak at its level, and its libraries only when something is wrong, unless everything is asked for.
+/// Lets the agent speak at its level, and its libraries only when something is wrong; at `trace` what they do, too, but never
+/// all: at their own trace level they print every message, and with it tokens and passwords.
 struct Gate<L> {
     level: LevelFilter,
     lines: L,
@@ -45,9 +46,10 @@ impl<L: Log> Log for Gate<L> {
     fn enabled(&self, metadata: &Metadata) -> bool {
         let target = metadata.target();
         let is_ours = target.split("::").next() == Some(env!("CARGO_CRATE_NAME"));
-        let level_max = match is_ours || self.level == LevelFilter::Trace {
-            true => self.level,
-            false => self.level.min(LevelFilter::Warn),
+        let level_max = match self.level {
+            level if is_ours => level,
+            LevelFilter::Trace => LevelFilter::Debug,
+            level => level.min(LevelFilter::Warn),
         };
         metadata.level() <= level_max
     }
@@ -107,7 +109,9 @@ mod tests {
             (DebugUp, "faraday_agent", Level::Debug, true),
             (DebugUp, "rustls", Level::Info, false),
             (ErrorUp, "rustls", Level::Warn, false),
-            (TraceUp, "rustls", Level::Trace, true),
+            (TraceUp, "faraday_agent", Level::Trace, true),
+            (TraceUp, "rustls", Level::Debug, true),
+            (TraceUp, "tungstenite", Level::Trace, false),
         ];
         for (chosen, target, level, expected) in table {
             let line = written(chosen, target, level);
