@@ -54,11 +54,11 @@ impl Intake {
     }
 
     pub fn on_stderr(&mut self, bytes: &[u8], name: &str) {
-        self.complaints.on_bytes(bytes, |line| log::debug!("{name}: {}", self.redactor.apply(line)));
+        self.complaints.on_bytes(bytes, &self.redactor, |line| log::debug!("{name}: {line}"));
     }
 
     pub fn on_stderr_ended(&mut self, name: &str) {
-        self.complaints.on_end(|line| log::debug!("{name}: {}", self.redactor.apply(line)));
+        self.complaints.on_end(&self.redactor, |line| log::debug!("{name}: {line}"));
     }
 
     /// A record that is no piece of the output.
@@ -93,8 +93,8 @@ fn book(piece: Piece<'_>, run: RunId, keeps: bool, redactor: &Redactor, tally: &
             (Kind::Credential, bytes)
         }
         Piece::Fault(fault) => {
-            if let Some(words) = tally.on_fault(&fault) {
-                log::warn!("run {run}: {}", redactor.apply(&words));
+            if let Some(words) = tally.on_fault(&fault, redactor) {
+                log::warn!("run {run}: {words}");
             }
             return;
         }

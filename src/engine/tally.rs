@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use crate::frame::{Fault, FaultKind};
 use crate::proto::excerpt::excerpt;
 
+use super::redact::Redactor;
+
 /// Counts of a run's stdout.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -26,8 +28,9 @@ impl Tally {
     }
 
     /// Counts a fault; the first of its sort is given back as a line for the log.
-    pub fn on_fault(&mut self, fault: &Fault<'_>) -> Option<String> {
-        let words = format!("{}: {}", fault.kind, one_line(fault.quote));
+    pub fn on_fault(&mut self, fault: &Fault<'_>, redactor: &Redactor) -> Option<String> {
+        let quote = one_line(fault.quote);
+        let words = format!("{}: {}", fault.kind, redactor.apply_to_part(&quote, false, true));
         let (count, first) = match fault.kind {
             FaultKind::NotJson | FaultKind::NotUtf8 | FaultKind::TooDeep => {
                 (&mut self.bad_lines, &mut self.first_bad_line)
@@ -47,12 +50,14 @@ const LINES_KEPT: usize = 5;
 #[derive(Debug, Default)]
 pub struct Complaints {
     partial: Vec<u8>,
+    /// `partial` goes on with a line that was cut.
+    goes_on: bool,
     last: VecDeque<String>,
 }
 
 impl Complaints {
-    /// Takes bytes as they come and gives every line that they complete to `line`.
-    pub fn on_bytes(&mut self, mut bytes: &[u8], mut line: impl FnMut(&str)) {
+    /// Takes bytes as they come and gives every line that they complete to `line`, without secrets.
+    pub fn on_bytes(&mut self, mut bytes: &[u8], redactor: &Redactor, mut line: impl FnMut(&str)) {
         while !bytes.is_empty() {
             let room = LINE_BYTES_MAX - self.partial.len();
             let newline = memchr::memchr(b'\n', &bytes[..bytes.len().min(room)]);
@@ -60,22 +65,24 @@ impl Complaints {
             self.partial.extend_from_slice(&bytes[..taken]);
             bytes = &bytes[taken + usize::from(newline.is_some())..];
             if newline.is_some() || self.partial.len() == LINE_BYTES_MAX {
-                self.end_line(&mut line);
+                self.end_line(newline.is_none(), redactor, &mut line);
             }
         }
     }
 
     /// A last line without a newline counts.
-    pub fn on_end(&mut self, mut line: impl FnMut(&str)) {
-        self.end_line(&mut line);
+    pub fn on_end(&mut self, redactor: &Redactor, mut line: impl FnMut(&str)) {
+        self.end_line(false, redactor, &mut line);
     }
 
-    fn end_line(&mut self, line: &mut impl FnMut(&str)) {
+    fn end_line(&mut self, is_cut: bool, redactor: &Redactor, line: &mut impl FnMut(&str)) {
         let text = one_line(&self.partial);
         self.partial.clear();
+        let was_cut = std::mem::replace(&mut self.goes_on, is_cut);
         if text.is_empty() {
             return;
         }
+        let text = redactor.apply_to_part(&text, was_cut, is_cut).into_owned();
         line(&text);
         if self.last.len() == LINES_KEPT {
             self.last.pop_front();
@@ -102,9 +109,9 @@ mod tests {
         let mut seen = Vec::new();
         let mut complaints = Complaints::default();
         for chunk in chunks {
-            complaints.on_bytes(chunk, |line| seen.push(line.to_owned()));
+            complaints.on_bytes(chunk, &Redactor::default(), |line| seen.push(line.to_owned()));
         }
-        complaints.on_end(|line| seen.push(line.to_owned()));
+        complaints.on_end(&Redactor::default(), |line| seen.push(line.to_owned()));
         (seen, complaints.last_lines())
     }
 
