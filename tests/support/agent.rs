@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use super::Standin;
 use super::agent_log::AgentLog;
 use super::dir::TempDir;
-use super::process::{AgentProcess, Launch};
-use super::shared::Shared;
+use super::process::{AgentProcess, Launch, Report};
 
 pub struct AgentBuilder {
-    shared: Arc<Shared>,
+    report: Report,
+    log: Arc<AgentLog>,
     dir: TempDir,
     binary: Option<PathBuf>,
     config: Value,
@@ -28,23 +28,35 @@ impl AgentProcess {
     /// An agent that registered earlier, with no executors yet. The binary is the one that was built for this test;
     /// where there is none (examples), name it.
     pub fn builder(server: &Standin) -> AgentBuilder {
+        let shared = server.shared.clone();
+        let options = &shared.options;
+        let mut builder = AgentBuilder::new(json!({
+            "host": "127.0.0.1", "api_port": server.api_port(), "websocket_port": server.websocket_port(),
+            "ssl": options.tls.is_some(), "ssl_cert": "", "ssl_ignore": false, "base_route": options.base_route,
+        }));
+        if let Some(pem) = &options.trust_pem {
+            let path = builder.dir.write("server.pem", pem);
+            builder = builder.option("server.ssl_cert", json!(path));
+        }
+        shared.change(|state| state.logs.push(builder.log.clone()));
+        builder.report = Arc::new(move || shared.report());
+        builder.option("tokens.agent", server.add_agent())
+    }
+}
+
+impl AgentBuilder {
+    /// An agent of any server, with no executors and no token yet. `server` is that section of dispatcher.yaml.
+    pub fn new(server: Value) -> AgentBuilder {
         let dir = TempDir::new();
-        let options = &server.shared.options;
-        let mut config = json!({
-            "server": {
-                "host": "127.0.0.1", "api_port": server.api_port(), "websocket_port": server.websocket_port(),
-                "ssl": options.tls.is_some(), "ssl_cert": "", "ssl_ignore": false, "base_route": options.base_route,
-            },
-            "tokens": {"agent": server.add_agent()},
+        let log = Arc::new(AgentLog::new(&dir.join("agent.log")));
+        let told = log.clone();
+        let config = json!({
+            "server": server,
             "agent": {"agent_name": "agent1", "description": "", "state_dir": dir.join("state"), "executors": {}},
         });
-        if let Some(pem) = &options.trust_pem {
-            let path = dir.join("server.pem");
-            fs::write(&path, pem).expect("writing to a directory of our own");
-            config["server"]["ssl_cert"] = json!(path);
-        }
         AgentBuilder {
-            shared: server.shared.clone(),
+            report: Arc::new(move || format!("agent's log, last lines:\n{}", told.tail(60))),
+            log,
             dir,
             binary: option_env!("CARGO_BIN_EXE_agent").map(PathBuf::from),
             config,
@@ -54,9 +66,7 @@ impl AgentProcess {
             environment: Vec::new(),
         }
     }
-}
 
-impl AgentBuilder {
     pub fn binary(mut self, path: impl Into<PathBuf>) -> AgentBuilder {
         self.binary = Some(path.into());
         self
@@ -130,13 +140,11 @@ impl AgentBuilder {
     pub fn start(self) -> AgentProcess {
         let text = self.config_text.unwrap_or_else(|| format!("{:#}\n", self.config));
         fs::write(self.dir.join("dispatcher.yaml"), text).expect("writing to a directory of our own");
-        let log = Arc::new(AgentLog::new(&self.dir.join("agent.log")));
-        self.shared.change(|state| state.logs.push(log.clone()));
         let binary = self.binary.expect("examples and libraries have to name the agent's binary");
         let config = self.dir.join("dispatcher.yaml").display().to_string();
         let fixed = ["--config".to_owned(), config, "--log-level".to_owned(), self.log_level];
         let args = fixed.into_iter().chain(self.args).collect();
-        let launch = Launch { binary, args, environment: self.environment, dir: self.dir, log };
-        AgentProcess::start(launch, self.shared)
+        let launch = Launch { binary, args, environment: self.environment, dir: self.dir, log: self.log };
+        AgentProcess::start(launch, self.report)
     }
 }

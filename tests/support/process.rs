@@ -14,10 +14,12 @@ use nix::unistd::Pid;
 use super::SOON;
 use super::agent_log::AgentLog;
 use super::dir::TempDir;
-use super::shared::Shared;
 
 /// By this variable in its environment every process that descends from the agent is known.
 const MARK: &str = "FARADAY_STANDIN_DIR";
+
+/// All that was seen, for a wait that was in vain.
+pub type Report = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What it takes to start the agent, once or again.
 pub struct Launch {
@@ -30,7 +32,7 @@ pub struct Launch {
 
 /// A started agent. Dropping it ends it and everything that it left behind.
 pub struct AgentProcess {
-    shared: Arc<Shared>,
+    report: Report,
     life: Life,
     launch: Launch,
 }
@@ -85,8 +87,8 @@ impl Life {
 
 impl AgentProcess {
     #[track_caller]
-    pub fn start(launch: Launch, shared: Arc<Shared>) -> AgentProcess {
-        AgentProcess { shared, life: Life::start(&launch), launch }
+    pub fn start(launch: Launch, report: Report) -> AgentProcess {
+        AgentProcess { report, life: Life::start(&launch), launch }
     }
 
     /// Starts it again, after its end, with the same directory, configuration and arguments.
@@ -94,6 +96,19 @@ impl AgentProcess {
     pub fn start_again(&mut self) {
         assert!(!self.is_running(), "the agent still runs");
         self.life = Life::start(&self.launch);
+    }
+
+    /// The next start is without `--token` and its digits.
+    pub fn drop_registration(&mut self) {
+        let args = &mut self.launch.args;
+        if let Some(at) = args.iter().position(|arg| arg == "--token") {
+            args.drain(at..at + 2);
+        }
+    }
+
+    /// All that was seen so far, as a failed wait prints it.
+    pub fn report(&self) -> String {
+        (self.report)()
     }
 
     pub fn pid(&self) -> u32 {
@@ -128,7 +143,7 @@ impl AgentProcess {
     pub fn wait_log_from(&self, mark: usize, pattern: &str, within: Duration) -> String {
         match self.launch.log.wait(mark, pattern, within) {
             Some(line) => line,
-            None => panic!("waited {within:?} in vain for {pattern:?} in the agent's log\n{}", self.shared.report()),
+            None => panic!("waited {within:?} in vain for {pattern:?} in the agent's log\n{}", self.report()),
         }
     }
 
@@ -159,7 +174,7 @@ impl AgentProcess {
     #[track_caller]
     pub fn wait_exit(&self, within: Duration) -> ExitStatus {
         let Some(status) = self.life.wait(within) else {
-            panic!("waited {within:?} in vain for the agent to end\n{}", self.shared.report());
+            panic!("waited {within:?} in vain for the agent to end\n{}", self.report());
         };
         self.launch.log.wait_end(Duration::from_secs(2));
         status
@@ -210,8 +225,7 @@ impl AgentProcess {
     #[track_caller]
     pub fn wait_no_descendants(&self, within: Duration) {
         let left = self.descendants_after(within);
-        let report = || self.shared.report();
-        assert!(left.is_empty(), "after {within:?} still running: {left:?}\n{}", report());
+        assert!(left.is_empty(), "after {within:?} still running: {left:?}\n{}", self.report());
     }
 
     /// What still runs when `within` is over, or nothing as soon as nothing does.
