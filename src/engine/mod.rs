@@ -52,6 +52,9 @@ use timers::Timer;
 
 /// A requested stop waits this long for deliveries and last statuses after the grace that executors get.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// A status that is not acknowledged within this time is sent once more: a server whose database is away drops it without a
+/// word, and the link lives on.
+const ACK_WITHIN: Duration = Duration::from_secs(30);
 /// After a second signal.
 const STOP_HURRIED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -214,6 +217,7 @@ impl Engine {
                 }
             }
             Timer::Post(id) => self.on_run_changed(id.run),
+            Timer::Ack => self.on_ack_overdue(),
             Timer::Stop => self.on_stop_due(),
         }
     }
@@ -319,6 +323,10 @@ impl Engine {
         if self.session.is_joined() {
             self.send_statuses();
         }
+        match self.agenda.outbox.awaited_since() {
+            Some(since) => self.agenda.timers.set(Timer::Ack, since + ACK_WITHIN),
+            None => self.agenda.timers.clear(Timer::Ack),
+        }
         if let Some(signal) = self.stopping
             && self.runs.is_empty()
             && (self.agenda.outbox.is_empty() || !self.session.is_joined())
@@ -330,7 +338,7 @@ impl Engine {
 
     fn send_statuses(&mut self) {
         let mut last = None;
-        while let Some((number, status)) = self.agenda.outbox.next_unsent() {
+        while let Some((number, status)) = self.agenda.outbox.next_unsent(self.agenda.now.up) {
             let frame = self.session.protocol().status(status, u64::from(number));
             self.agenda.actions.push_back(Action::Send(frame));
             last = Some(number);
@@ -338,6 +346,11 @@ impl Engine {
         if let (Some(number), Protocol::WebSocket) = (last, self.session.protocol()) {
             self.agenda.act(Action::Ping(number));
         }
+    }
+
+    fn on_ack_overdue(&mut self) {
+        let overdue = self.agenda.outbox.recall(self.agenda.now.up.saturating_sub(ACK_WITHIN));
+        log::warn!("the server has not acknowledged {overdue} statuses (is its database away?); sending them again");
     }
 
     fn on_stop(&mut self, signal: &'static str) {

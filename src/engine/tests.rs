@@ -26,6 +26,10 @@ struct World {
     journal_bytes: std::collections::BTreeMap<RunId, u64>,
     journal_full: bool,
     protocol: Protocol,
+    /// Whether the server acknowledges statuses, on Socket.IO.
+    acknowledges: bool,
+    /// Every status that was sent.
+    told: Vec<Value>,
 }
 
 const RUN: RunId = RunId(1);
@@ -73,6 +77,8 @@ impl World {
             journal_bytes: Default::default(),
             journal_full: false,
             protocol: Protocol::SocketIo,
+            acknowledges: true,
+            told: Vec::new(),
         };
         world.drain();
         world
@@ -130,10 +136,12 @@ impl World {
         Now { up: self.up, utc: utc(self.up) }
     }
 
-    /// Performs what needs no world (journals) and keeps everything for the test to look at.
+    /// Performs what needs no world (journals, acknowledgements) and keeps everything for the test to look at.
     fn drain(&mut self) {
         while let Some(action) = self.engine.poll_action() {
+            let answer = self.answer_to(&action);
             let event = match &action {
+                Action::Send(_) => answer.as_deref().map(Event::Frame),
                 Action::Append { run, bytes } if self.journal_full => {
                     let result = Err("No space left on device".into());
                     Some(Event::Journaled { run: *run, bytes: bytes.clone(), result })
@@ -152,6 +160,14 @@ impl World {
                 self.engine.handle_event(event, now);
             }
         }
+    }
+
+    /// The server's acknowledgement of a status.
+    fn answer_to(&mut self, action: &Action) -> Option<String> {
+        let Action::Send(text) = action else { return None };
+        self.told.push(status_of(text)?);
+        let acknowledges = self.acknowledges && self.protocol == Protocol::SocketIo;
+        acknowledges.then(|| format!("43/dispatcher,{}[]", ack_id(text)))
     }
 
     /// The actions since the last call.

@@ -18,6 +18,8 @@ pub enum Timer {
     Pong,
     /// The Engine.IO ping that the server promised is overdue.
     Promise,
+    /// The server's word for a status is overdue.
+    Ack,
     /// The server has to answer LEAVE_AGENT.
     Leave,
     /// A requested stop has to come to its end.

@@ -150,6 +150,7 @@ fn a_server_that_does_not_finish_the_handshake_is_left() {
 #[test]
 fn statuses_that_were_not_acknowledged_are_sent_again_after_the_join() {
     let mut world = World::joined(vec![executor("ok", &[])]);
+    world.acknowledges = false;
     world.run("ghost");
     let first = world.sent().pop().expect("a status");
     lose(&mut world);
@@ -176,6 +177,45 @@ fn a_run_that_lived_through_a_lost_link_is_reported_as_running_again() {
     world.join();
     assert_eq!(world.last_status()["running"], true);
     assert_eq!(world.last_status()["execution_ids"], json!([7]));
+}
+
+#[test]
+fn a_status_that_the_server_drops_without_a_word_is_sent_again() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.acknowledges = false;
+    world.run("ghost");
+    let first = world.statuses();
+    world.take();
+    let live = |world: &mut World, seconds: u64| {
+        for _ in 0..seconds {
+            world.pass(Duration::from_secs(1));
+            world.handle(Event::Pong(0));
+        }
+    };
+    live(&mut world, 29);
+    assert_eq!(world.statuses().len(), 0, "too early");
+    live(&mut world, 1);
+    assert_eq!(world.statuses(), first);
+    let ack = ack_id(&world.sent().pop().expect("a status"));
+    world.hear(&format!("43/dispatcher,{ack}[]"));
+    world.take();
+    live(&mut world, 60);
+    assert_eq!(world.statuses().len(), 0);
+}
+
+#[test]
+fn the_last_status_of_a_run_waits_until_the_server_has_the_first() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.acknowledges = false;
+    world.run_command("ok", json!([7]), json!(["ws1"]), json!({}));
+    let started = ack_id(&world.sent().pop().expect("a status"));
+    world.take();
+    world.end(Exit::Code(0));
+    let closing = world.posts().remove(0);
+    world.answer(&closing, 0, 201);
+    assert_eq!(world.statuses().len(), 0, "the server may handle the two in any order");
+    world.hear(&format!("43/dispatcher,{started}[]"));
+    assert_eq!(world.last_status()["successful"], true);
 }
 
 #[test]
