@@ -3,7 +3,6 @@
 mod anew;
 mod faults;
 mod random;
-mod speed;
 mod streams;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Bodies and paths of `bulk_create` byte for byte, and answers of real servers in words.
+
 use std::time::Duration;
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! RUN and RUN_STATUS as they stand in JSON, whatever channel carried them.
+
 use serde_json::json;
 
 use super::*;
