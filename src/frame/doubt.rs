@@ -17,7 +17,8 @@
 use std::ops::ControlFlow::{Break, Continue};
 
 use super::Chunk;
-use super::scanner::{Flow, Level, List, Name, Scanner, Step};
+use super::name::{List, Name};
+use super::scanner::{Flow, Level, Scanner, Step};
 
 /// The outermost doubtful object.
 #[derive(Clone, Copy, Debug)]
@@ -36,13 +37,8 @@ impl Scanner {
         self.doubt = outer.or(Some(Doubt { depth: self.depth, start, credentials: false }));
     }
 
-    /// Takes note of a key at the top of a document or of a doubtful object.
-    pub(super) fn named(&mut self, chunk: Chunk<'_>, end: usize) -> Flow {
-        let name = self.key_name(chunk, end);
-        if self.depth == 1 {
-            self.name = name;
-            return Continue(end);
-        }
+    /// Takes note of a key of a doubtful object; it ends at `end`.
+    pub(super) fn doubtful_key(&mut self, name: Name, chunk: Chunk<'_>, end: usize) -> Flow {
         match name {
             Name::List(List::Credentials) if self.in_host() => {
                 if let Some(doubt) = self.doubt.as_mut().filter(|doubt| doubt.depth == self.depth) {
@@ -57,19 +53,19 @@ impl Scanner {
     }
 
     fn in_host(&self) -> bool {
-        self.in_list() && self.name == Name::List(List::Hosts)
+        self.list == Some(List::Hosts)
     }
 
     /// The object is a new document; its key `list` ends at `end`.
     fn anew(&mut self, list: List, chunk: Chunk<'_>, end: usize) -> Flow {
         let here = chunk.place(end);
         let doubt = self.doubt.filter(|doubt| doubt.depth == self.depth);
-        let start = doubt.map_or(here, |doubt| doubt.start);
+        self.anew = doubt.map_or(here, |doubt| doubt.start);
         if doubt.is_some_and(|doubt| doubt.credentials) && self.remembered(here) {
-            return Break((Step::Anew { start }, end));
+            return Break((Step::Anew, end));
         }
         self.begin_within(list);
-        Break((Step::Within { start }, end))
+        Break((Step::Within, end))
     }
 
     /// A doubtful object ends.
@@ -79,7 +75,8 @@ impl Scanner {
         };
         let document = doubt.credentials && self.level() == Level::Doubtful;
         if document && self.remembered(chunk.place(pos)) {
-            return Break((Step::Anew { start: doubt.start }, pos));
+            self.anew = doubt.start;
+            return Break((Step::Anew, pos));
         }
         Continue(pos)
     }

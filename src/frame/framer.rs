@@ -6,13 +6,12 @@ use std::mem;
 use memchr::memchr;
 
 use super::head::Head;
-use super::scanner::{Found, List, Lists, Scanner, Step};
+use super::name::{Found, List, Lists};
+use super::partial::Partial;
+use super::scanner::{Scanner, Step};
 use super::{Chunk, Fault, FaultKind, Piece};
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// A buffer that a piece made larger than this is given back.
-const PARTIAL_BYTES_KEPT: usize = 16 * 1024;
 
 /// What the framer is in the middle of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +32,7 @@ enum State {
 enum Event {
     /// The chunk is used up.
     More,
-    /// A piece: what the step took from this position on, or else what `partial` holds.
+    /// A piece: what the step took, from this position on, or else what `partial` holds.
     Piece(List, Option<usize>),
     Document {
         hosts: bool,
@@ -41,19 +40,23 @@ enum Event {
     },
     /// The quote is in `quote`.
     Fault(FaultKind),
-    /// The open document broke off where another one begins: read on there. The quote is in `quote`.
-    Anew {
-        start: u64,
-    },
     End,
+}
+
+/// Bytes that are to be read again.
+struct Again {
+    bytes: Vec<u8>,
+    /// Where they stand in the stream.
+    base: u64,
+    /// How many of them have been read.
+    used: usize,
 }
 
 /// Cuts one stream into pieces.
 pub struct Framer {
-    piece_bytes_max: usize,
     state: State,
     scanner: Scanner,
-    /// How many bytes of the stream have been read.
+    /// How many bytes of the stream have come.
     offset: u64,
     /// No line has ended yet; the first one may be empty.
     first_line: bool,
@@ -63,12 +66,11 @@ pub struct Framer {
     line: Head,
     /// What the latest fault quotes.
     quote: Head,
-    /// What earlier chunks had of the open piece; only its beginning if it is too large.
-    partial: Vec<u8>,
+    partial: Partial,
     /// `partial` has been handed out and can go.
     delivered: bool,
-    /// Bytes to be read again, and how many of them have been.
-    again: (Vec<u8>, usize),
+    /// What to read before new input.
+    again: Option<Again>,
     ignored_bytes: u64,
 }
 
@@ -76,7 +78,6 @@ impl Framer {
     /// A larger piece than `piece_bytes_max` is not cut but reported.
     pub fn new(piece_bytes_max: usize) -> Framer {
         Framer {
-            piece_bytes_max,
             state: State::Start(0),
             scanner: Scanner::new(piece_bytes_max),
             offset: 0,
@@ -84,9 +85,9 @@ impl Framer {
             document: Head::new(),
             line: Head::new(),
             quote: Head::new(),
-            partial: Vec::new(),
+            partial: Partial::new(piece_bytes_max),
             delivered: false,
-            again: (Vec::new(), 0),
+            again: None,
             ignored_bytes: 0,
         }
     }
@@ -98,7 +99,8 @@ impl Framer {
         let mut event = self.step_again();
         if let Event::More = event {
             let used;
-            (used, event) = self.step(input);
+            (used, event) = self.step(Chunk { bytes: input, base: self.offset });
+            self.offset += used as u64;
             (taken, *input) = input.split_at(used);
         }
         self.piece(event, taken)
@@ -113,7 +115,7 @@ impl Framer {
             State::Bad(kind) => self.fault(kind, self.line.clone()),
             State::Document => self.fault(FaultKind::Unfinished, self.document.clone()),
         };
-        self.partial = Vec::new();
+        self.partial.clear();
         self.piece(event, &[])
     }
 
@@ -125,7 +127,13 @@ impl Framer {
     /// What the framer holds on the heap.
     #[cfg(test)]
     pub(super) fn kept_bytes(&self) -> usize {
-        self.partial.capacity() + self.again.0.capacity()
+        self.partial.capacity() + self.again.as_ref().map_or(0, |again| again.bytes.capacity())
+    }
+
+    fn drop_delivered(&mut self) {
+        if mem::take(&mut self.delivered) {
+            self.partial.clear();
+        }
     }
 
     fn piece<'p>(&'p mut self, event: Event, taken: &'p [u8]) -> Option<Piece<'p>> {
@@ -134,36 +142,35 @@ impl Framer {
             Event::Piece(list, Some(from)) => list.piece(&taken[from..]),
             Event::Piece(list, None) => {
                 self.delivered = true;
-                list.piece(&self.partial)
+                list.piece(self.partial.bytes())
             }
             Event::Document { hosts, credentials } => Piece::Document { hosts, credentials },
             Event::Fault(kind) => Piece::Fault(Fault { kind, quote: self.quote.bytes().trim_ascii() }),
-            Event::Anew { .. } => unreachable!("a step does not end with it"),
             Event::End => Piece::End,
         })
     }
 
     /// Reads on in the bytes that are to be read again.
     fn step_again(&mut self) -> Event {
-        if self.again.0.is_empty() {
+        let Some(mut again) = self.again.take() else {
             return Event::More;
-        }
-        let (bytes, pos) = mem::take(&mut self.again);
-        let (used, mut event) = self.step(&bytes[pos..]);
-        let end = pos + used;
+        };
+        let chunk = Chunk { bytes: &again.bytes, base: again.base }.from(again.used);
+        let (used, mut event) = self.step(chunk);
         if let Event::Piece(list, Some(from)) = event {
-            self.partial.extend_from_slice(&bytes[pos + from..end]);
+            // The caller can borrow it from nowhere else.
+            self.partial.keep(chunk.place(from), chunk.until(used));
             event = Event::Piece(list, None);
         }
-        if end < bytes.len() {
-            self.again = (bytes, end);
+        again.used += used;
+        if again.used < again.bytes.len() {
+            self.again = Some(again);
         }
         event
     }
 
     /// Reads until there is something to tell. Returns how many bytes it took.
-    fn step(&mut self, bytes: &[u8]) -> (usize, Event) {
-        let chunk = Chunk { bytes, base: self.offset };
+    fn step(&mut self, chunk: Chunk<'_>) -> (usize, Event) {
         let mut pos = 0;
         let event = loop {
             let event = match self.state {
@@ -177,10 +184,6 @@ impl Framer {
                 break event;
             }
         };
-        if let Event::Anew { start } = event {
-            return (self.go_back(start, chunk), Event::Fault(FaultKind::Unfinished));
-        }
-        self.offset = chunk.place(pos);
         self.keep_heads(chunk.until(pos));
         (pos, event)
     }
@@ -251,57 +254,58 @@ impl Framer {
     }
 
     fn document(&mut self, chunk: Chunk<'_>, pos: &mut usize) -> Option<Event> {
-        let rest = Chunk { bytes: &chunk.bytes[*pos..], base: chunk.place(*pos) };
-        let (step, used) = self.scanner.scan(rest);
+        let (step, used) = self.scanner.scan(chunk.from(*pos));
         *pos += used;
         match step {
             Step::More => {
                 if self.scanner.in_piece() {
-                    self.keep(self.scanner.piece_start, chunk);
+                    self.partial.keep(self.scanner.piece_start, chunk);
                 }
                 Some(Event::More)
             }
-            Step::Piece { list, start } => Some(self.end_piece(list, start, chunk.until(*pos))),
-            Step::Closed(lists) => Some(self.end_document(lists, chunk.until(*pos))),
+            Step::Piece(list) => Some(self.end_piece(list, chunk.until(*pos))),
+            Step::Closed => Some(self.end_document(self.scanner.lists, chunk.until(*pos))),
             Step::Fault(kind) => {
-                self.drop_partial();
+                self.partial.clear();
                 self.state = State::Bad(kind);
                 None
             }
-            Step::Anew { start } => {
-                self.quote_unfinished(start, chunk);
-                Some(Event::Anew { start })
+            Step::Anew => {
+                let event = self.unfinished(chunk);
+                *pos = self.go_back(self.scanner.anew, chunk);
+                Some(event)
             }
-            Step::Within { start } => {
-                self.drop_partial();
-                self.quote_unfinished(start, chunk);
+            Step::Within => {
+                let event = self.unfinished(chunk);
+                self.partial.clear();
                 self.keep_heads(chunk.until(*pos));
                 self.document = self.line.clone();
-                Some(Event::Fault(FaultKind::Unfinished))
+                Some(event)
             }
         }
     }
 
     /// `chunk` ends where the piece does.
-    fn end_piece(&mut self, list: List, start: u64, chunk: Chunk<'_>) -> Event {
-        let too_large = chunk.place(chunk.bytes.len()) - start > self.piece_bytes_max as u64;
+    fn end_piece(&mut self, list: List, chunk: Chunk<'_>) -> Event {
+        let start = self.scanner.piece_start;
+        let too_large = self.partial.is_too_large(start, chunk);
         if start >= chunk.base && !too_large {
             return Event::Piece(list, Some((start - chunk.base) as usize));
         }
-        self.keep(start, chunk);
+        self.partial.keep(start, chunk);
         if !too_large {
             return Event::Piece(list, None);
         }
         let mut quote = Head::new();
-        quote.extend(Chunk { bytes: &self.partial, base: 0 });
-        self.drop_partial();
+        quote.extend(Chunk { bytes: self.partial.bytes(), base: 0 });
+        self.partial.clear();
         self.fault(FaultKind::TooLarge, quote)
     }
 
     /// `chunk` ends where the document does.
     fn end_document(&mut self, lists: Lists, chunk: Chunk<'_>) -> Event {
         self.state = State::Between { line_is_empty: false };
-        self.line.restart(chunk.place(chunk.bytes.len()));
+        self.line.restart(chunk.end());
         let kind = match lists {
             Lists { hosts: Found::Other, .. } => FaultKind::HostsNotList,
             Lists { credentials: Found::Other, .. } => FaultKind::CredentialsNotList,
@@ -339,24 +343,24 @@ impl Framer {
         Event::Fault(kind)
     }
 
-    /// Quotes the open document, which broke off before `end`.
-    fn quote_unfinished(&mut self, end: u64, chunk: Chunk<'_>) {
+    /// The open document broke off before another one that the scanner has found.
+    fn unfinished(&mut self, chunk: Chunk<'_>) -> Event {
         self.document.extend(chunk);
-        self.quote = self.document.clone();
-        self.quote.cut_at(end);
+        let mut quote = self.document.clone();
+        quote.cut_at(self.scanner.anew);
+        self.fault(FaultKind::Unfinished, quote)
     }
 
     /// Goes back to the brace at `start`, where a new document begins. Returns the position in the chunk to read on
-    /// from; what stands before the chunk is in `partial` and is read first.
+    /// from; what stands before the chunk is in `partial` and will be read first.
     fn go_back(&mut self, start: u64, chunk: Chunk<'_>) -> usize {
         self.state = State::Between { line_is_empty: true };
-        self.offset = start;
         self.begin_line(start);
         if start < chunk.base {
-            let kept = self.partial.split_off((start - self.scanner.piece_start) as usize);
-            self.again = (kept, 0);
+            let bytes = self.partial.split_off((start - self.scanner.piece_start) as usize);
+            self.again = Some(Again { bytes, base: start, used: 0 });
         }
-        self.drop_partial();
+        self.partial.clear();
         start.saturating_sub(chunk.base) as usize
     }
 
@@ -369,36 +373,6 @@ impl Framer {
         if self.state == State::Document {
             self.document.extend(chunk);
         }
-    }
-
-    /// Keeps what the chunk has of the piece that began at `start`, or of its beginning if it is too large.
-    fn keep(&mut self, start: u64, chunk: Chunk<'_>) {
-        let more = chunk.since(start);
-        if chunk.place(chunk.bytes.len()) - start > self.piece_bytes_max as u64 {
-            let wanted = Head::BYTES_MAX.saturating_sub(self.partial.len());
-            self.partial.extend_from_slice(&more[..more.len().min(wanted)]);
-            self.partial.truncate(Head::BYTES_MAX);
-            self.partial.shrink_to(PARTIAL_BYTES_KEPT);
-            return;
-        }
-        // Doubled as usual, but never above the limit.
-        let needed = self.partial.len() + more.len();
-        if needed > self.partial.capacity() {
-            let capacity = needed.max((2 * self.partial.capacity()).min(self.piece_bytes_max));
-            self.partial.reserve_exact(capacity - self.partial.len());
-        }
-        self.partial.extend_from_slice(more);
-    }
-
-    fn drop_delivered(&mut self) {
-        if mem::take(&mut self.delivered) {
-            self.drop_partial();
-        }
-    }
-
-    fn drop_partial(&mut self) {
-        self.partial.clear();
-        self.partial.shrink_to(PARTIAL_BYTES_KEPT);
     }
 }
 

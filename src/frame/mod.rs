@@ -29,6 +29,8 @@
 mod doubt;
 mod framer;
 mod head;
+mod name;
+mod partial;
 pub mod record;
 mod scalar;
 mod scanner;
@@ -118,9 +120,19 @@ impl<'i> Chunk<'i> {
         self.base + pos as u64
     }
 
+    /// Where in the stream the chunk ends.
+    fn end(self) -> u64 {
+        self.place(self.bytes.len())
+    }
+
     /// The chunk up to one of its positions.
     fn until(self, pos: usize) -> Chunk<'i> {
-        Chunk { bytes: &self.bytes[..pos], ..self }
+        Chunk { bytes: &self.bytes[..pos], base: self.base }
+    }
+
+    /// The chunk from one of its positions on.
+    fn from(self, pos: usize) -> Chunk<'i> {
+        Chunk { bytes: &self.bytes[pos..], base: self.place(pos) }
     }
 
     /// What the chunk has from a place in the stream on.

@@ -7,6 +7,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::doubt::Doubt;
 use super::head::Head;
+use super::name::{List, Lists, Name};
 use super::scalar::{self, Number};
 use super::text::{self, Text};
 use super::{Chunk, FaultKind};
@@ -14,8 +15,8 @@ use super::{Chunk, FaultKind};
 /// Brackets may be nested this deep; the stack that remembers them has a fixed size.
 const DEPTH_MAX: usize = 512;
 
-/// No value is at this depth.
-const NO_DEPTH: usize = usize::MAX;
+/// How many brackets are open around a piece: the document's and its list's.
+const PIECE_DEPTH: usize = 2;
 
 /// How far a token got in a chunk.
 pub(super) enum Reached<T> {
@@ -25,21 +26,24 @@ pub(super) enum Reached<T> {
     Open(T),
 }
 
-/// Why the scanner stopped. Places (`start`) are counted from the beginning of the stream.
-#[derive(Debug)]
+/// What came of reading a token.
+pub(super) type Read<T> = Result<Reached<T>, FaultKind>;
+
+/// Why the scanner stopped.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     /// The chunk is used up.
     More,
-    /// An element of this list ends here.
-    Piece { list: List, start: u64 },
-    /// The document is complete.
-    Closed(Lists),
+    /// An element of this list ends here; it began at `piece_start`.
+    Piece(List),
+    /// The document is complete; `lists` tells what it had.
+    Closed,
     /// The document cannot go on.
     Fault(FaultKind),
-    /// The document broke off: the brace at `start` begins another one.
-    Anew { start: u64 },
+    /// The document broke off: the brace at `anew` begins another one.
+    Anew,
     /// The same, and the scanner is in the new document already, behind the name of a list.
-    Within { start: u64 },
+    Within,
 }
 
 /// Why the scanner stopped, and where in the chunk.
@@ -47,38 +51,6 @@ pub(super) type Stop = (Step, usize);
 
 /// Goes on at a position in the chunk, or stops.
 pub(super) type Flow = ControlFlow<Stop, usize>;
-
-/// A list of pieces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum List {
-    Hosts,
-    Credentials,
-}
-
-/// What a document has under the name of a list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Found {
-    #[default]
-    Absent,
-    List,
-    /// Some other value.
-    Other,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Lists {
-    pub(super) hosts: Found,
-    pub(super) credentials: Found,
-}
-
-/// The keys that the server knows at the top of a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Name {
-    List(List),
-    /// `command` or `execution_id`.
-    Command,
-    Other,
-}
 
 /// An open bracket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,15 +92,17 @@ pub(super) struct Scanner {
     token: Option<Token>,
     pub(super) depth: usize,
     pub(super) levels: [Level; DEPTH_MAX],
-    lists: Lists,
+    pub(super) lists: Lists,
     /// What the latest top-level key names.
     pub(super) name: Name,
-    /// The depth of values that are pieces: 2 inside a list of pieces, else [`NO_DEPTH`].
-    piece_depth: usize,
+    /// The list of pieces that is open.
+    pub(super) list: Option<List>,
     pub(super) piece_start: u64,
-    /// The latest key, begun where its quote stands; its bytes are kept only if a chunk's end cut it.
+    /// What earlier chunks had of the open key, behind its quote.
     key: Head,
     pub(super) doubt: Option<Doubt>,
+    /// Where the document began that the scanner has found in place of the rest of the open one.
+    pub(super) anew: u64,
     /// Where the current line begins in the stream; the framer sets it between documents.
     pub(super) line_start: u64,
 }
@@ -143,10 +117,11 @@ impl Scanner {
             levels: [Level::Object; DEPTH_MAX],
             lists: Lists::default(),
             name: Name::Other,
-            piece_depth: NO_DEPTH,
+            list: None,
             piece_start: 0,
             key: Head::new(),
             doubt: None,
+            anew: 0,
             line_start: 0,
         }
     }
@@ -158,7 +133,7 @@ impl Scanner {
         self.depth = 1;
         self.levels[0] = Level::Object;
         self.lists = Lists::default();
-        self.piece_depth = NO_DEPTH;
+        self.list = None;
         self.doubt = None;
     }
 
@@ -169,14 +144,9 @@ impl Scanner {
         self.expect = Expect::Colon;
     }
 
-    /// Whether the scanner is among the elements of a list of pieces, or in one of them.
-    pub(super) fn in_list(&self) -> bool {
-        self.depth >= self.piece_depth
-    }
-
     /// Whether the chunk's end cut a piece; it began at `piece_start`.
     pub(super) fn in_piece(&self) -> bool {
-        self.depth > self.piece_depth || self.depth == self.piece_depth && self.token.is_some()
+        self.list.is_some() && (self.depth > PIECE_DEPTH || self.token.is_some())
     }
 
     /// Reads on until there is something to tell.
@@ -186,46 +156,58 @@ impl Scanner {
     }
 
     fn run(&mut self, chunk: Chunk<'_>) -> ControlFlow<Stop, Infallible> {
-        use Expect::*;
+        let bytes = chunk.bytes;
         let mut pos = match self.token.take() {
             Some(token) => self.resume(token, chunk)?,
             None => 0,
         };
         loop {
-            let Some(&byte) = chunk.bytes.get(pos) else {
+            let Some(&byte) = bytes.get(pos) else {
                 return Break((Step::More, pos));
             };
-            pos = match (self.expect, byte) {
-                (FirstKey | Key, b'"') => self.begin_key(chunk, pos)?,
-                (Colon, b':') => self.expect(Value, pos),
-                (Value | FirstElement, b'"') => {
-                    self.begin_value(byte, chunk, pos);
-                    self.string(Text::Plain, chunk, pos + 1)?
+            pos = match byte {
+                b'"' if self.wants_key() => self.key(text::scan(bytes, pos + 1), chunk, Some(pos + 1))?,
+                b':' if self.expect == Expect::Colon => self.expect(Expect::Value, pos),
+                b'"' if self.wants_value() => {
+                    self.note_value(byte, chunk, pos);
+                    self.value(text::scan(bytes, pos + 1), Token::String, chunk, pos)?
                 }
-                (Value | FirstElement, b'{') => self.open_object(chunk, pos)?,
-                (Value | FirstElement, b'[') => self.open_list(chunk, pos)?,
-                (Value | FirstElement, b'-' | b'0'..=b'9') => {
-                    self.begin_value(byte, chunk, pos);
-                    self.number(Number::begin(byte), chunk, pos + 1)?
+                b'{' if self.wants_value() => self.open_object(chunk, pos)?,
+                b'[' if self.wants_value() => self.open_list(chunk, pos)?,
+                b'-' | b'0'..=b'9' if self.wants_value() => {
+                    self.note_value(byte, chunk, pos);
+                    self.value(Number::begin(byte).scan(bytes, pos + 1), Token::Number, chunk, pos)?
                 }
-                (Value | FirstElement, b't' | b'f' | b'n') => {
-                    self.begin_value(byte, chunk, pos);
-                    self.word(scalar::word(byte), chunk, pos)?
+                b't' | b'f' | b'n' if self.wants_value() => {
+                    self.note_value(byte, chunk, pos);
+                    self.value(scalar::scan_word(scalar::word(byte), bytes, pos), Token::Word, chunk, pos)?
                 }
-                (Comma, b',') => match self.level() {
-                    Level::List => self.expect(Value, pos),
-                    _ => self.expect(Key, pos),
-                },
-                (FirstKey | Comma, b'}') => self.close_object(chunk, pos)?,
-                (FirstElement | Comma, b']') => self.close_list(pos)?,
+                b',' if self.expect == Expect::Comma => self.comma(pos),
+                b'}' if matches!(self.expect, Expect::FirstKey | Expect::Comma) => self.close_object(chunk, pos)?,
+                b']' if matches!(self.expect, Expect::FirstElement | Expect::Comma) => self.close_list(chunk, pos)?,
                 _ => self.blank(byte, chunk, pos)?,
             };
         }
     }
 
+    fn wants_key(&self) -> bool {
+        matches!(self.expect, Expect::FirstKey | Expect::Key)
+    }
+
+    fn wants_value(&self) -> bool {
+        matches!(self.expect, Expect::FirstElement | Expect::Value)
+    }
+
     fn expect(&mut self, next: Expect, pos: usize) -> usize {
         self.expect = next;
         pos + 1
+    }
+
+    fn comma(&mut self, pos: usize) -> usize {
+        match self.level() {
+            Level::List => self.expect(Expect::Value, pos),
+            _ => self.expect(Expect::Key, pos),
+        }
     }
 
     /// The innermost open bracket. There is one as long as a document is open.
@@ -234,103 +216,86 @@ impl Scanner {
     }
 
     /// Goes on with the token that the end of the last chunk cut.
+    #[cold]
     fn resume(&mut self, token: Token, chunk: Chunk<'_>) -> Flow {
+        let bytes = chunk.bytes;
         match token {
-            Token::Key(text) => self.key(text, chunk, 0),
-            Token::String(text) => self.string(text, chunk, 0),
-            Token::Number(number) => self.number(number, chunk, 0),
-            Token::Word(rest) => self.word(rest, chunk, 0),
+            Token::Key(text) => self.key(text::resume(text, bytes), chunk, None),
+            Token::String(text) => self.value(text::resume(text, bytes), Token::String, chunk, 0),
+            Token::Number(number) => self.value(number.scan(bytes, 0), Token::Number, chunk, 0),
+            Token::Word(rest) => self.value(scalar::scan_word(rest, bytes, 0), Token::Word, chunk, 0),
         }
     }
 
-    fn begin_key(&mut self, chunk: Chunk<'_>, pos: usize) -> Flow {
-        self.key.restart(chunk.place(pos));
-        self.key(Text::Plain, chunk, pos + 1)
-    }
-
-    fn key(&mut self, text: Text, chunk: Chunk<'_>, pos: usize) -> Flow {
-        match text::scan(text, chunk.bytes, pos) {
+    /// Takes what was read of a key, from `start` on, or from the chunk's beginning on if an earlier one began it.
+    #[inline(always)]
+    fn key(&mut self, read: Read<Text>, chunk: Chunk<'_>, start: Option<usize>) -> Flow {
+        match read {
             Ok(Reached::End(end)) => {
-                self.expect = Expect::Colon;
-                if self.depth == 1 || self.level() != Level::Object {
-                    return self.named(chunk, end);
+                if self.depth == 1 {
+                    self.name = self.key_name(chunk, start, end);
+                } else if self.level() != Level::Object {
+                    let name = self.key_name(chunk, start, end);
+                    self.doubtful_key(name, chunk, end)?;
                 }
+                // Nearly always the colon follows at once.
+                if chunk.bytes.get(end) == Some(&b':') {
+                    return Continue(self.expect(Expect::Value, end));
+                }
+                self.expect = Expect::Colon;
                 Continue(end)
             }
             Ok(Reached::Open(text)) => {
+                if let Some(start) = start {
+                    self.key.restart(chunk.place(start));
+                }
                 self.key.extend(chunk);
                 self.cut(Token::Key(text), chunk)
             }
+            Err(kind) => fault(kind, start.unwrap_or(0)),
+        }
+    }
+
+    /// What the key names whose closing quote stands before `end`.
+    fn key_name(&mut self, chunk: Chunk<'_>, start: Option<usize>, end: usize) -> Name {
+        match start {
+            Some(start) => Name::of(&chunk.bytes[start..end - 1]),
+            None => {
+                // If it does not fit into the head it is no name that matters.
+                self.key.extend(chunk.until(end - 1));
+                Name::of(self.key.bytes())
+            }
+        }
+    }
+
+    /// Takes what was read, from `pos` on, of a value that is neither list nor object.
+    #[inline(always)]
+    fn value<T>(&mut self, read: Read<T>, token: fn(T) -> Token, chunk: Chunk<'_>, pos: usize) -> Flow {
+        match read {
+            Ok(Reached::End(end)) => self.end_value(chunk, end),
+            Ok(Reached::Open(rest)) => self.cut(token(rest), chunk),
             Err(kind) => fault(kind, pos),
         }
     }
 
-    /// What the key that ends at `end` names.
-    pub(super) fn key_name(&mut self, chunk: Chunk<'_>, end: usize) -> Name {
-        let start = self.key.start();
-        if start >= chunk.base {
-            return Name::of(&chunk.since(start)[..(chunk.place(end) - start) as usize]);
-        }
-        self.key.extend(Chunk { bytes: &chunk.bytes[..end], ..chunk });
-        // A longer key is cut here, and then has no closing quote.
-        Name::of(self.key.bytes())
-    }
-
-    fn string(&mut self, text: Text, chunk: Chunk<'_>, pos: usize) -> Flow {
-        match text::scan(text, chunk.bytes, pos) {
-            Ok(Reached::End(end)) => self.end_value(end),
-            Ok(Reached::Open(text)) => self.cut(Token::String(text), chunk),
-            Err(kind) => fault(kind, pos),
-        }
-    }
-
-    fn number(&mut self, number: Number, chunk: Chunk<'_>, pos: usize) -> Flow {
-        match number.scan(chunk.bytes, pos) {
-            Ok(Reached::End(end)) => self.end_value(end),
-            Ok(Reached::Open(number)) => self.cut(Token::Number(number), chunk),
-            Err(kind) => fault(kind, pos),
-        }
-    }
-
-    fn word(&mut self, rest: &'static [u8], chunk: Chunk<'_>, pos: usize) -> Flow {
-        match scalar::scan_word(rest, chunk.bytes, pos) {
-            Ok(Reached::End(end)) => self.end_value(end),
-            Ok(Reached::Open(rest)) => self.cut(Token::Word(rest), chunk),
-            Err(kind) => fault(kind, pos),
-        }
-    }
-
+    #[cold]
     fn cut(&mut self, token: Token, chunk: Chunk<'_>) -> Flow {
         self.token = Some(token);
         Break((Step::More, chunk.bytes.len()))
     }
 
-    fn begin_value(&mut self, first: u8, chunk: Chunk<'_>, pos: usize) {
-        if self.depth == self.piece_depth {
-            self.piece_start = chunk.place(pos);
-        } else if self.depth == 1 {
-            self.begin_top_value(first);
+    /// Takes note of a value that begins: of a piece, or at the top of the document.
+    #[inline]
+    fn note_value(&mut self, first: u8, chunk: Chunk<'_>, pos: usize) {
+        match (self.depth, self.name) {
+            (PIECE_DEPTH, Name::List(_)) => self.piece_start = chunk.place(pos),
+            (1, Name::List(list)) => self.lists.note(list, first),
+            _ => {}
         }
     }
 
-    /// Takes note of what a document has as `hosts` or `credentials`. Without credentials, as an executor may well
-    /// say with null, nothing is left undelivered.
-    fn begin_top_value(&mut self, first: u8) {
-        let (found, null) = match self.name {
-            Name::List(List::Hosts) => (&mut self.lists.hosts, Found::Other),
-            Name::List(List::Credentials) => (&mut self.lists.credentials, Found::Absent),
-            _ => return,
-        };
-        let this = match first {
-            b'[' => Found::List,
-            b'n' => null,
-            _ => Found::Other,
-        };
-        *found = this.max(*found);
-    }
-
     fn open_object(&mut self, chunk: Chunk<'_>, pos: usize) -> Flow {
-        self.begin_value(b'{', chunk, pos);
+        self.note_value(b'{', chunk, pos);
         let place = chunk.place(pos);
         if place == self.line_start {
             self.push(Level::Doubtful, pos)?;
@@ -343,9 +308,11 @@ impl Scanner {
     }
 
     fn open_list(&mut self, chunk: Chunk<'_>, pos: usize) -> Flow {
-        self.begin_value(b'[', chunk, pos);
-        if self.depth == 1 && matches!(self.name, Name::List(_)) {
-            self.piece_depth = 2;
+        self.note_value(b'[', chunk, pos);
+        if self.depth == 1
+            && let Name::List(list) = self.name
+        {
+            self.list = Some(list);
         }
         self.push(Level::List, pos)?;
         self.expect = Expect::FirstElement;
@@ -369,63 +336,48 @@ impl Scanner {
         }
         self.depth -= 1;
         match self.depth {
-            0 => Break((Step::Closed(self.lists), pos + 1)),
-            _ => self.end_value(pos + 1),
+            0 => Break((Step::Closed, pos + 1)),
+            _ => self.end_value(chunk, pos + 1),
         }
     }
 
-    fn close_list(&mut self, pos: usize) -> Flow {
+    fn close_list(&mut self, chunk: Chunk<'_>, pos: usize) -> Flow {
         if self.level() != Level::List {
             return fault(FaultKind::NotJson, pos);
         }
         self.depth -= 1;
         if self.depth == 1 {
-            self.piece_depth = NO_DEPTH;
+            self.list = None;
         }
-        self.end_value(pos + 1)
+        self.end_value(chunk, pos + 1)
     }
 
-    fn end_value(&mut self, end: usize) -> Flow {
+    fn end_value(&mut self, chunk: Chunk<'_>, end: usize) -> Flow {
         self.expect = Expect::Comma;
-        match self.name {
-            Name::List(list) if self.depth == self.piece_depth => {
-                Break((Step::Piece { list, start: self.piece_start }, end))
-            }
-            _ => Continue(end),
+        if self.depth == PIECE_DEPTH
+            && let Some(list) = self.list
+        {
+            return Break((Step::Piece(list), end));
         }
+        if chunk.bytes.get(end) == Some(&b',') {
+            return Continue(self.comma(end));
+        }
+        Continue(end)
     }
 
     /// Skips blanks. Anything else is out of place here, and in column 0 a brace that is out of place begins the next
     /// document.
     fn blank(&mut self, byte: u8, chunk: Chunk<'_>, pos: usize) -> Flow {
         match byte {
-            b' ' | b'\t' | b'\r' => {}
             b'\n' => self.line_start = chunk.place(pos + 1),
+            b' ' | b'\t' | b'\r' => {}
             b'{' if chunk.place(pos) == self.line_start => {
-                return Break((Step::Anew { start: self.line_start }, pos));
+                self.anew = self.line_start;
+                return Break((Step::Anew, pos));
             }
             _ => return fault(FaultKind::NotJson, pos),
         }
-        Continue(pos + 1)
-    }
-}
-
-impl Name {
-    /// `quoted` is the key as printed. Escapes in it are undone, as the server does.
-    fn of(quoted: &[u8]) -> Name {
-        if quoted.contains(&b'\\') {
-            return serde_json::from_slice::<String>(quoted).map_or(Name::Other, |key| Name::plain(key.as_bytes()));
-        }
-        quoted.get(1..quoted.len() - 1).map_or(Name::Other, Name::plain)
-    }
-
-    fn plain(key: &[u8]) -> Name {
-        match key {
-            b"hosts" => Name::List(List::Hosts),
-            b"credentials" => Name::List(List::Credentials),
-            b"command" | b"execution_id" => Name::Command,
-            _ => Name::Other,
-        }
+        Continue(text::spaces_end(chunk.bytes, pos + 1))
     }
 }
 
