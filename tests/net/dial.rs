@@ -179,8 +179,10 @@ fn a_port_that_does_not_answer_is_tried_once() {
     let words = [&*format!("nothing listens on 127.0.0.1:{port}"), "server.websocket_port"];
     assert_fault("closed", dial_with(&server(port), &Limits::default()), Kind::Transient, &words);
 
+    let silent = Rig::plain(|_| Reply::Silence);
     let words = ["does not answer a websocket upgrade within 0.3 s"];
-    assert_fault("black hole", dial_with(&server(black_hole()), &short()), Kind::Transient, &words);
+    assert_fault("black hole", dial_with(&server(silent.port), &short()), Kind::Transient, &words);
+    assert_eq!(silent.lines(), [SIO]);
 
     let two_ports = Server { websocket_port: closed_port(), ..server(closed_port()) };
     let words = ["no command channel: Socket.IO on 127.0.0.1:", "; Socket.IO on 127.0.0.1:", "nothing listens"];

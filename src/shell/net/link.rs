@@ -176,7 +176,33 @@ fn tolerate_block(result: io::Result<()>) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
+
+    #[test]
+    fn a_link_is_idle_until_the_peer_speaks_or_closes() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let host = "127.0.0.1".to_owned();
+        let place = Place { host, port, port_key: "server.api_port", tls: false, pinned: false };
+        for speaks in [true, false] {
+            let mut link = Link::open(&place, None, &Limits::default(), None).unwrap();
+            let (mut peer, _) = listener.accept().unwrap();
+            assert!(link.is_idle() && link.is_idle(), "nothing has happened yet");
+            if speaks {
+                peer.write_all(b"HTTP/1.1 408 Request Timeout").unwrap();
+            } else {
+                drop(peer);
+            }
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while link.is_idle() {
+                assert!(Instant::now() < deadline, "speaks: {speaks}");
+                thread::yield_now();
+            }
+        }
+    }
 
     #[test]
     fn whatever_a_configuration_calls_its_host_tls_can_name() {
