@@ -7,10 +7,14 @@ use serde_json::{Map, Value};
 
 use crate::config::settings::Secret;
 use crate::proto::bulk::params_text;
+use crate::proto::excerpt::excerpt;
 use crate::proto::message::RunCommand;
 use crate::proto::param::{Argument, ENV_PREFIX};
 
 use super::executor::Executor;
+
+/// As much of a name that nobody here knows is repeated.
+const NAME_CHARS_MAX: usize = 80;
 
 /// What a run needs beyond its executor.
 #[derive(Debug)]
@@ -32,7 +36,11 @@ pub fn find<'e>(
     };
     executors.iter().find(|executor| executor.name == *name).ok_or_else(|| {
         let known: Vec<&str> = executors.iter().map(|executor| executor.name.as_str()).collect();
-        format!("The selected executor {name} does not exist in {agent_name} agent; it has: {}", known.join(", "))
+        format!(
+            "The selected executor {} does not exist in {agent_name} agent; it has: {}",
+            excerpt(name, NAME_CHARS_MAX),
+            known.join(", ")
+        )
     })
 }
 
@@ -42,6 +50,7 @@ pub fn admit(command: &RunCommand, executor: &Executor) -> Result<Admitted, Stri
     let mut args = Vec::new();
     for (name, value) in given(&command.args) {
         let Some(param) = executor.params.iter().find(|param| param.name == *name) else {
+            let name = excerpt(name, NAME_CHARS_MAX);
             problems.push(format!("unexpected argument {name}; {} takes: {}", executor.name, names(executor)));
             continue;
         };

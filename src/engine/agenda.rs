@@ -39,7 +39,7 @@ impl Agenda {
 
     /// Sets `timer` to `pause` from now.
     pub fn after(&mut self, pause: Duration, timer: Timer) {
-        self.timers.set(timer, self.now.up + pause);
+        self.timers.set(timer, self.now.up.saturating_add(pause));
     }
 
     /// Sets `timer` to the next pause of `backoff`, or to `at_least` if that is longer; gives the pause.

@@ -10,7 +10,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::frame::record::HEADER_BYTES;
 use crate::proto::bulk::Envelope;
+use crate::proto::excerpt::excerpt;
 
 use super::agenda::Agenda;
 use super::backoff::Backoff;
@@ -23,6 +25,26 @@ pub const PIECES_MAX: u32 = 500;
 pub const BYTES_MAX: u64 = 1_000_000;
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// A server that asks for more by `Retry-After` is asked again after this all the same.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
+/// A journal that could not be read so often in a row will not be.
+const READS_MAX: u32 = 5;
+
+/// The way from a refused body to the piece that it was refused for.
+#[derive(Debug)]
+enum Search {
+    Idle,
+    /// The next so many pieces were refused together. Does the server take anything at all?
+    Probing {
+        suspects: u32,
+        upto: u64,
+        words: String,
+    },
+    /// It does: one of the next so many pieces is bad.
+    Narrowing {
+        suspects: u32,
+    },
+}
 
 /// What an answer came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +66,7 @@ enum Kind {
 #[derive(Debug)]
 pub struct Delivery {
     pub id: PostId,
-    pub workspace: Arc<str>,
+    workspace: Arc<str>,
     envelope: Arc<Envelope>,
     /// Journal offset before which everything is settled.
     cursor: u64,
@@ -52,17 +74,14 @@ pub struct Delivery {
     flying: Option<Kind>,
     /// Whether this delivery stands in the engine's queue.
     pub queued: bool,
-    /// Pieces in the next body at most.
+    /// Pieces in the next body at most, and bytes; a 413 makes the latter smaller for good.
     pieces_max: u32,
-    /// The next so many pieces have been refused together: one of them is bad.
-    suspects: u32,
-    /// The server has taken a body since a piece was last refused.
-    proven: bool,
-    /// A single piece that was refused before the server had proven itself: (offset behind it, the server's words).
-    accused: Option<(u64, String)>,
-    probing: bool,
+    bytes_max: u64,
+    search: Search,
     closed: bool,
     unreached: bool,
+    /// Tries to read the journal that failed.
+    unread: u32,
     backoff: Backoff,
     trouble: Option<String>,
     refusals: Refusals,
@@ -94,16 +113,20 @@ impl Delivery {
             flying: None,
             queued: false,
             pieces_max: PIECES_MAX,
-            suspects: 0,
-            proven: false,
-            accused: None,
-            probing: false,
+            bytes_max: BYTES_MAX,
+            search: Search::Idle,
             closed: false,
             unreached: false,
+            unread: 0,
             backoff: Backoff::new(RETRY_FIRST, RETRY_MAX),
             trouble: None,
             refusals: Refusals::default(),
         }
+    }
+
+    /// The workspace's name as a person may see it: the server chose it, and it may hold anything.
+    pub fn shown_workspace(&self) -> String {
+        excerpt(&self.workspace, 80)
     }
 
     /// Whether nothing more will be posted.
@@ -117,7 +140,22 @@ impl Delivery {
 
     /// What is waited for, for the log of an agent that has to go.
     pub fn waiting_words(&self) -> String {
-        format!("workspace {}: {}", self.workspace, self.trouble.as_deref().unwrap_or("its posts are under way"))
+        format!(
+            "workspace {}: {}",
+            self.shown_workspace(),
+            self.trouble.as_deref().unwrap_or("its posts are under way")
+        )
+    }
+
+    /// Whether it ended because of the journal and not of the server.
+    pub fn is_unread(&self) -> bool {
+        self.unread == READS_MAX && self.refusals.barred.is_some()
+    }
+
+    /// The next try need not wait, and the one after it not long.
+    pub fn hurry(&mut self, agenda: &mut Agenda) {
+        self.backoff.reset();
+        agenda.timers.clear(Timer::Post(self.id));
     }
 
     /// Whether it waits because the last post got no answer at all.
@@ -127,7 +165,7 @@ impl Delivery {
 
     /// Whether there is something to post, as `next_post` sees it.
     pub fn has_post(&self, end: u64, ended: Option<Duration>) -> bool {
-        self.flying.is_none() && !self.is_closed() && (self.probing || self.cursor < end || ended.is_some())
+        self.flying.is_none() && !self.is_closed() && (self.cursor < end || ended.is_some())
     }
 
     /// The next body: pieces of the journal up to `end`, or the closing one once `ended` says how long the run took.
@@ -135,7 +173,7 @@ impl Delivery {
         if !self.has_post(end, ended) {
             return None;
         }
-        let (kind, upto, duration) = if self.probing {
+        let (kind, upto, duration) = if let Search::Probing { .. } = self.search {
             (Kind::Probe, self.cursor, None)
         } else if self.cursor < end {
             (Kind::Pieces, end, None)
@@ -149,8 +187,11 @@ impl Delivery {
             envelope: self.envelope.clone(),
             from: self.cursor,
             upto,
-            pieces_max: if self.suspects > 0 { (self.suspects / 2).max(1) } else { self.pieces_max },
-            bytes_max: BYTES_MAX,
+            pieces_max: match self.search {
+                Search::Narrowing { suspects } => (suspects / 2).max(1),
+                _ => self.pieces_max,
+            },
+            bytes_max: self.bytes_max,
             duration,
         })
     }
@@ -163,19 +204,26 @@ impl Delivery {
         };
         match posted.outcome {
             Outcome::Answer { status: 201, .. } => self.on_taken(kind, posted.upto, posted.pieces),
-            Outcome::Answer { status: 413, .. } if posted.pieces > 1 => self.pieces_max = posted.pieces / 2,
+            Outcome::Answer { status: 413, .. } if posted.pieces > 1 => {
+                self.bytes_max = ((posted.upto - self.cursor) / 2).min(self.bytes_max / 2).max(HEADER_BYTES as u64);
+            }
             Outcome::Answer { status: status @ (400 | 413), words, .. } => {
                 self.on_refused(kind, posted.upto, posted.pieces, format!("{status}: {words}"));
             }
             Outcome::Answer { status, words, retry_after } => {
                 let words = format!("{status}: {words}{}", advice(status));
-                self.wait(words, retry_after.unwrap_or_default(), agenda);
+                self.wait(words, retry_after.unwrap_or_default().min(RETRY_AFTER_MAX), agenda);
                 return Settled::Waiting { reachable: true };
             }
             Outcome::NoAnswer { words } => {
                 self.wait(words, Duration::ZERO, agenda);
                 self.unreached = true;
                 return Settled::Waiting { reachable: false };
+            }
+            Outcome::Unreadable { words } if self.unread < READS_MAX => {
+                self.unread += 1;
+                self.wait(words, Duration::ZERO, agenda);
+                return Settled::Waiting { reachable: true };
             }
             Outcome::Unreadable { words } => self.bar(words),
         }
@@ -187,53 +235,47 @@ impl Delivery {
     }
 
     fn on_taken(&mut self, kind: Kind, upto: u64, pieces: u32) {
-        self.proven = true;
+        self.unread = 0;
         match kind {
             Kind::Closing => self.closed = true,
-            Kind::Probe => {
-                self.probing = false;
-                if let Some((upto, words)) = self.accused.take() {
-                    self.refuse_piece(upto, words);
-                }
-            }
+            Kind::Probe => match std::mem::replace(&mut self.search, Search::Idle) {
+                Search::Probing { suspects: 1, upto, words } => self.refuse_piece(upto, words),
+                Search::Probing { suspects, .. } => self.search = Search::Narrowing { suspects },
+                _ => debug_assert!(false, "a probe without a question"),
+            },
             Kind::Pieces => {
-                debug_assert!(upto > self.cursor || pieces == 0);
+                debug_assert!(upto > self.cursor);
                 self.cursor = upto;
-                if self.suspects > 0 {
-                    self.suspects = self.suspects.saturating_sub(pieces);
-                } else {
-                    self.pieces_max = (self.pieces_max * 2).min(PIECES_MAX);
+                self.pieces_max = (self.pieces_max * 2).min(PIECES_MAX);
+                if let Search::Narrowing { suspects } = &mut self.search {
+                    *suspects = suspects.saturating_sub(pieces);
+                    if *suspects == 0 {
+                        self.search = Search::Idle;
+                    }
                 }
             }
         }
     }
 
     fn on_refused(&mut self, kind: Kind, upto: u64, pieces: u32, words: String) {
-        match kind {
+        match (kind, &self.search) {
             // The run's own data are settled by now; a refused end date is not worth a failed run.
-            Kind::Closing => {
+            (Kind::Closing, _) => {
                 log::warn!("{self}: the closing post was refused: {words}");
                 self.closed = true;
             }
-            Kind::Probe => self.bar(words),
-            Kind::Pieces if pieces > 1 => {
-                self.suspects = pieces;
-                self.probing = !self.proven;
-            }
-            Kind::Pieces if self.proven => self.refuse_piece(upto, words),
-            Kind::Pieces => {
-                self.accused = Some((upto, words));
-                self.probing = true;
-            }
+            (Kind::Probe, _) => self.bar(words),
+            (Kind::Pieces, Search::Narrowing { .. }) if pieces == 1 => self.refuse_piece(upto, words),
+            (Kind::Pieces, Search::Narrowing { .. }) => self.search = Search::Narrowing { suspects: pieces },
+            (Kind::Pieces, _) => self.search = Search::Probing { suspects: pieces, upto, words },
         }
     }
 
     fn refuse_piece(&mut self, upto: u64, words: String) {
         log::warn!("{self}: the server refused a host or credential: {words}");
         self.cursor = upto;
-        self.suspects = 0;
+        self.search = Search::Idle;
         self.pieces_max = 1;
-        self.proven = false;
         self.refusals.pieces += 1;
         self.refusals.first.get_or_insert(words);
     }
@@ -256,7 +298,7 @@ impl Delivery {
 
 impl std::fmt::Display for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "run {}: workspace {}", self.id.run, self.workspace)
+        write!(f, "run {}: workspace {}", self.id.run, self.shown_workspace())
     }
 }
 

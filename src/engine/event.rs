@@ -44,10 +44,10 @@ pub enum Event<'a> {
         /// For the join; good for 60 s.
         token: Secret,
     },
-    /// `Action::Connect` or `Action::FetchToken` failed.
     ConnectFailed(Failure),
     /// `Action::FetchToken` came to an end well.
     TokenFetched(Secret),
+    TokenFailed(Failure),
     /// A text frame of the server.
     Frame(&'a str),
     /// The answer to `Action::Ping` of the same number.
@@ -85,7 +85,7 @@ pub enum Event<'a> {
         exit: Exit,
     },
 
-    /// `Action::Append` was carried out, or not. The buffer comes back either way.
+    /// `Action::Append` was carried out, or not; then its bytes are needed again.
     Journaled {
         run: RunId,
         bytes: Vec<u8>,
@@ -107,6 +107,9 @@ pub struct Failure {
     /// The server has said no: trying again would only be told the same.
     pub fatal: bool,
 }
+
+/// Stands for all signals that have no name.
+pub const REAL_TIME_SIGNAL: i32 = 34;
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -59,6 +59,9 @@ impl Intake {
 
     pub fn on_stderr_ended(&mut self, name: &str) {
         self.complaints.on_end(&self.redactor, |line| log::debug!("{name}: {line}"));
+        if self.complaints.unlogged() > 0 {
+            log::debug!("{name}: {} more lines, which are not logged", self.complaints.unlogged());
+        }
     }
 
     /// A record that is no piece of the output.
@@ -74,7 +77,7 @@ impl Intake {
         std::mem::take(&mut self.records)
     }
 
-    /// Records that the journal did not take; or an empty buffer, to be filled again.
+    /// Records that the journal did not take.
     pub fn give_back(&mut self, records: Vec<u8>) {
         debug_assert!(self.records.is_empty(), "a journal answers before more is read");
         self.records = records;

@@ -88,6 +88,8 @@ pub struct Engine {
     next_run: RunId,
     /// The signal that asked the agent to stop.
     stopping: Option<&'static str>,
+    /// The stop has taken as long as it may.
+    out_of_time: bool,
     exit_code: u8,
 }
 
@@ -109,6 +111,7 @@ impl Engine {
             posts: Posts::default(),
             next_run: profile.first_run,
             stopping: None,
+            out_of_time: false,
             exit_code: 0,
         }
     }
@@ -140,8 +143,7 @@ impl Engine {
     fn on_event(&mut self, event: Event<'_>) {
         match event {
             Event::Connected { protocol, token } => {
-                let number = self.agenda.outbox.number();
-                self.session.on_connected(protocol, token, number, &mut self.agenda);
+                self.session.on_connected(protocol, token, &mut self.agenda);
             }
             Event::ConnectFailed(mut failure) => {
                 // What still has to be delivered outlives a refusal: a licence is renewed, an agent set active again.
@@ -149,13 +151,14 @@ impl Engine {
                 let news = self.session.on_connect_failed(failure, &mut self.agenda);
                 self.on_news(news);
             }
-            Event::TokenFetched(token) => {
-                let number = self.agenda.outbox.number();
-                self.session.on_token(token, number, &mut self.agenda);
+            Event::TokenFetched(token) => self.session.on_token(token, &mut self.agenda),
+            Event::TokenFailed(mut failure) => {
+                failure.fatal &= self.runs.is_empty();
+                let news = self.session.on_token_failed(failure, &mut self.agenda);
+                self.on_news(news);
             }
             Event::Frame(frame) => {
-                let number = self.agenda.outbox.number();
-                let news = self.session.on_frame(frame, number, &mut self.agenda);
+                let news = self.session.on_frame(frame, &mut self.agenda);
                 self.on_news(news);
             }
             Event::Pong(number) => {
@@ -226,9 +229,9 @@ impl Engine {
         match news {
             None => {}
             Some(News::Joined) => {
-                self.posts.hurry(&mut self.runs, &mut self.agenda);
+                self.posts.on_reachable(&mut self.runs, &mut self.agenda);
                 // The server takes runs for dead whose link it lost; it believes the next status.
-                for run in self.runs.values().filter(|run| !run.is_finished()) {
+                for run in self.runs.values() {
                     self.agenda.outbox.push(run.present_status());
                 }
             }
@@ -329,7 +332,7 @@ impl Engine {
         }
         if let Some(signal) = self.stopping
             && self.runs.is_empty()
-            && (self.agenda.outbox.is_empty() || !self.session.is_joined())
+            && (self.agenda.outbox.is_empty() || self.out_of_time)
         {
             let news = self.session.leave(&format!("{signal} received"), &mut self.agenda);
             self.on_news(news);
@@ -362,7 +365,7 @@ impl Engine {
             for run in self.runs.values_mut() {
                 run.kill(&mut self.agenda);
             }
-            self.agenda.after(STOP_HURRIED_WITHIN, Timer::Stop);
+            self.agenda.timers.hasten(Timer::Stop, self.agenda.now.up + STOP_HURRIED_WITHIN);
         }
     }
 
@@ -370,7 +373,7 @@ impl Engine {
         self.stopping = Some(signal);
         self.waiting.clear();
         self.agenda.after(self.agenda.stop_grace + STOP_WITHIN, Timer::Stop);
-        self.posts.hurry(&mut self.runs, &mut self.agenda);
+        self.posts.on_stop(&mut self.runs, &mut self.agenda);
         let ids: Vec<RunId> = self.runs.keys().copied().collect();
         for id in ids {
             if let Some(run) = self.runs.get_mut(&id) {
@@ -380,17 +383,20 @@ impl Engine {
         }
     }
 
+    /// Whatever is not delivered stays in its journal. The server is told so, if it can be.
     fn on_stop_due(&mut self) {
-        for run in self.runs.values() {
-            log::error!("run {}: {}", run.id, run.undelivered_words());
+        self.out_of_time = true;
+        for run in std::mem::take(&mut self.runs).into_values() {
+            let status = run.abandoned_status();
+            log::error!("run {}: {}", run.id, status.message);
+            self.agenda.outbox.push(status);
         }
-        if !self.agenda.outbox.is_empty() {
-            log::error!("{} statuses did not reach the server", self.agenda.outbox.len());
-        }
-        self.quit();
     }
 
     fn quit(&mut self) {
+        if !self.agenda.outbox.is_empty() {
+            log::error!("the server has not acknowledged {} statuses", self.agenda.outbox.len());
+        }
         self.agenda.act(Action::Quit { code: self.exit_code });
     }
 }

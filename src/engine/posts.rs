@@ -60,16 +60,25 @@ impl Posts {
             Settled::Waiting { reachable } => reachable,
         };
         if reachable && self.unreachable {
-            self.hurry(runs, agenda);
+            self.on_reachable(runs, agenda);
         }
         self.unreachable = !reachable;
     }
 
-    /// The server can be reached again, or there is not much time: whoever waits for it to answer need not.
-    pub fn hurry(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
+    /// The server can be reached again: whoever waits because it could not be need not.
+    pub fn on_reachable(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
+        self.hurry(runs, agenda, Delivery::is_unreached);
+    }
+
+    /// There is not much time: whoever waits is to try once more.
+    pub fn on_stop(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
+        self.hurry(runs, agenda, |_| true);
+    }
+
+    fn hurry(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda, whom: impl Fn(&Delivery) -> bool) {
         for run in runs.values_mut() {
-            for delivery in run.deliveries.iter().filter(|delivery| delivery.is_unreached()) {
-                agenda.timers.clear(Timer::Post(delivery.id));
+            for delivery in run.deliveries.iter_mut().filter(|delivery| whom(delivery)) {
+                delivery.hurry(agenda);
             }
             self.queue(run, agenda);
         }

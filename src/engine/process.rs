@@ -57,6 +57,10 @@ impl Process {
         self.exit.filter(|_| !self.stdout_open && !self.stderr_open)
     }
 
+    pub fn has_exited(&self) -> bool {
+        self.exit.is_some()
+    }
+
     pub fn leftover(&self) -> Option<Leftover> {
         self.leftover
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use crate::config::settings::Secret;
 use crate::frame::record::Kind;
 use crate::proto::bulk::{self, Envelope};
+use crate::proto::excerpt::excerpt;
 use crate::proto::message::{RunCommand, RunStatus};
 
 use super::admission::Admitted;
@@ -23,6 +24,7 @@ use super::executor::Executor;
 use super::intake::Intake;
 use super::process::{Leftover, Process};
 use super::redact::Redactor;
+use super::tally::Complaints;
 use super::timers::Timer;
 use super::verdict;
 
@@ -134,14 +136,21 @@ impl Run {
     }
 
     pub fn workspace_names(&self) -> String {
-        self.workspaces.join(", ")
+        excerpt(&self.workspaces.join(", "), 200)
     }
 
-    /// What is still here when the agent has to go.
-    pub fn undelivered_words(&self) -> String {
+    /// The last status of a run that the agent has to leave behind.
+    pub fn abandoned_status(&self) -> RunStatus {
         let open = self.deliveries.iter().filter(|delivery| !delivery.is_closed());
-        let waits: Vec<String> = open.map(Delivery::waiting_words).collect();
-        format!("{} is not all delivered; its journal is kept: {}", self.executor.name, waits.join("; "))
+        let mut waits: Vec<String> = open.map(Delivery::waiting_words).collect();
+        waits.extend(self.obstacle.clone());
+        let message = format!(
+            "Executor {} from {} was left by an agent that had to stop; what is not delivered is kept in its journal: {}",
+            self.executor.name,
+            self.agent_name,
+            waits.join("; ")
+        );
+        self.status(false, Some(false), message)
     }
 
     fn status(&self, running: bool, successful: Option<bool>, message: String) -> RunStatus {
@@ -185,7 +194,7 @@ impl Run {
         })
     }
 
-    /// Gives the journal what there is, unless it is known to take nothing.
+    /// Gives the journal what there is.
     fn append(&mut self, agenda: &mut Agenda) {
         if self.intake.has_records() {
             agenda.act(Action::Append { run: self.id, bytes: self.intake.take_records() });
@@ -193,18 +202,11 @@ impl Run {
     }
 
     /// The journal took the records, or gave them back.
-    pub fn on_journaled(&mut self, mut bytes: Vec<u8>, result: Result<u64, String>, agenda: &mut Agenda) {
+    pub fn on_journaled(&mut self, bytes: Vec<u8>, result: Result<u64, String>, agenda: &mut Agenda) {
         match result {
             Ok(journal_bytes) => {
                 self.journal_bytes = journal_bytes;
-                bytes.clear();
-                self.intake.give_back(bytes);
                 self.on_appended(agenda);
-            }
-            Err(words) if self.stage == Stage::Opening => {
-                let what = "its journal cannot be written";
-                self.failure = Some(format!("{what}: {words}; free space in the state directory"));
-                self.finish(agenda);
             }
             Err(words) => {
                 self.intake.give_back(bytes);
@@ -215,13 +217,14 @@ impl Run {
     }
 
     fn on_appended(&mut self, agenda: &mut Agenda) {
-        if self.stage == Stage::Opening {
-            self.open_deliveries();
-            self.next_process(0, agenda);
-        } else if self.obstacle.take().is_some() {
+        if self.obstacle.take().is_some() {
             log::info!("run {}: the journal takes data again", self.id);
             agenda.act(Action::Read { run: self.id, wanted: true });
             agenda.outbox.push(self.present_status());
+        }
+        if self.stage == Stage::Opening {
+            self.open_deliveries();
+            self.next_process(0, agenda);
         }
     }
 
@@ -274,6 +277,7 @@ impl Run {
 
     pub fn on_start_failed(&mut self, words: &str, agenda: &mut Agenda) {
         self.process = None;
+        agenda.timers.clear(Timer::RunTimeout(self.id));
         self.failure = Some(format!("it could not be started: {words}"));
         self.finish(agenda);
     }
@@ -332,14 +336,14 @@ impl Run {
 
     /// The agent ends the run: at once if nothing of it lives, else by signals.
     pub fn end(&mut self, cause: Cause, agenda: &mut Agenda) {
-        if matches!(self.stage, Stage::Settling | Stage::Finished) || self.cause.is_some() {
+        let has_ended = self.process.as_ref().is_some_and(Process::has_exited);
+        if has_ended || self.cause.is_some() || matches!(self.stage, Stage::Settling | Stage::Finished) {
             return;
         }
         self.cause = Some(cause);
         match &mut self.process {
             Some(process) => process.end(agenda),
-            None if self.stage == Stage::Waiting => self.finish(agenda),
-            None => {}
+            None => self.finish(agenda),
         }
     }
 
@@ -367,11 +371,12 @@ impl Run {
             process.release(agenda);
         }
         match self.stage {
-            Stage::Checking(_) if self.cause.is_some() => self.finish(agenda),
-            Stage::Checking(check) if exit == Exit::Code(0) => self.next_process(check + 1, agenda),
+            Stage::Checking(check) if exit == Exit::Code(0) && self.cause.is_none() => {
+                self.intake.complaints = Complaints::default();
+                self.next_process(check + 1, agenda);
+            }
             Stage::Checking(check) => {
-                let command = &self.executor.checks[check];
-                self.failure = Some(format!("its check `{command}` failed with {}", verdict::exit_words(exit)));
+                self.failure = self.check_failure(check, exit);
                 self.finish(agenda);
             }
             _ => {
@@ -382,12 +387,26 @@ impl Run {
         }
     }
 
+    /// What is wrong with a check that did not pass; nothing, if the agent is stopping.
+    fn check_failure(&self, check: usize, exit: Exit) -> Option<String> {
+        let command = &self.executor.checks[check];
+        match self.cause {
+            Some(Cause::Stopped(_)) => None,
+            Some(Cause::TimedOut(limit)) => {
+                Some(format!("its check `{command}` did not end within {} s", limit.as_secs_f32()))
+            }
+            None => Some(format!("its check `{command}` failed with {}", verdict::exit_words(exit))),
+        }
+    }
+
     fn finish(&mut self, agenda: &mut Agenda) {
         let (successful, message) = verdict::verdict(self);
         let level = if successful { log::Level::Info } else { log::Level::Warn };
         log::log!(level, "run {}: {message}", self.id);
         agenda.outbox.push(self.status(false, Some(successful), message));
-        if self.stage != Stage::Waiting {
+        if self.deliveries.iter().any(Delivery::is_unread) {
+            log::error!("run {}: its journal is kept: it holds what could not be read back", self.id);
+        } else {
             agenda.act(Action::Forget { run: self.id });
         }
         agenda.timers.clear(Timer::Journal(self.id));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::settings::Secret;
 use crate::proto::channel::{Heard, Protocol};
+use crate::proto::excerpt::excerpt;
 use crate::proto::message::{BadRun, ExecutorOffer, RunCommand};
 
 use super::agenda::Agenda;
@@ -17,6 +18,8 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 /// Each word of the handshake, and the join's acknowledgement.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(15);
+/// A fresh token; longer than the shell waits for it.
+const TOKEN_WITHIN: Duration = Duration::from_secs(45);
 /// The server's answer to LEAVE_AGENT.
 const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 /// Joins with a fresh token on one connection before it is given up.
@@ -103,15 +106,16 @@ impl Session {
         agenda.act(Action::Connect);
     }
 
-    pub fn on_connected(&mut self, protocol: Protocol, token: Secret, number: u32, agenda: &mut Agenda) {
+    pub fn on_connected(&mut self, protocol: Protocol, token: Secret, agenda: &mut Agenda) {
         self.protocol = protocol;
         self.token = token;
         self.joins = 0;
+        self.promise = Duration::ZERO;
         agenda.after(PING_EVERY, Timer::Ping);
         agenda.after(HANDSHAKE_WITHIN, Timer::Handshake);
         match protocol {
             Protocol::SocketIo => self.state = State::Opening,
-            Protocol::WebSocket => self.join(number, agenda),
+            Protocol::WebSocket => self.join(agenda),
         }
     }
 
@@ -120,17 +124,23 @@ impl Session {
             self.fall(agenda);
             return Some(News::Refused(failure.words));
         }
-        if self.state == State::Renewing {
-            agenda.act(Action::Disconnect);
-        }
         self.retry(&failure.words, agenda);
         None
     }
 
-    pub fn on_token(&mut self, token: Secret, number: u32, agenda: &mut Agenda) {
+    /// There is no token for another join. It may come late, when the connection that it was for is gone.
+    pub fn on_token_failed(&mut self, failure: Failure, agenda: &mut Agenda) -> Option<News> {
+        match self.state {
+            State::Renewing if failure.fatal => Some(News::Refused(failure.words)),
+            State::Renewing => self.give_up(&failure.words, agenda),
+            _ => None,
+        }
+    }
+
+    pub fn on_token(&mut self, token: Secret, agenda: &mut Agenda) {
         if self.state == State::Renewing {
             self.token = token;
-            self.join(number, agenda);
+            self.join(agenda);
         }
     }
 
@@ -141,19 +151,19 @@ impl Session {
             State::Opening | State::Joining { .. } | State::Renewing | State::Joined => {}
         }
         let words = match close_reason {
-            Some(reason) if !reason.is_empty() => format!("the server closed the connection: {reason}"),
+            Some(reason) if !reason.is_empty() => format!("the server closed the connection: {}", excerpt(reason, 200)),
             _ => words.to_owned(),
         };
         self.retry(&words, agenda);
         Some(News::Lost)
     }
 
-    /// A text frame. `number` is the number of the join that it may call for.
-    pub fn on_frame(&mut self, frame: &str, number: u32, agenda: &mut Agenda) -> Option<News> {
+    /// A text frame.
+    pub fn on_frame(&mut self, frame: &str, agenda: &mut Agenda) -> Option<News> {
         agenda.timers.clear(Timer::Pong);
         match self.protocol.hear(frame) {
             Heard::Opened { ping_interval, ping_timeout } => self.on_opened(ping_interval + ping_timeout, agenda),
-            Heard::Connected => self.on_namespace(number, agenda),
+            Heard::Connected => self.on_namespace(agenda),
             Heard::Ping => self.on_server_ping(agenda),
             Heard::Ack(number) => return self.on_ack(number, agenda),
             Heard::Run(command) => return Some(News::Run(command)),
@@ -184,14 +194,16 @@ impl Session {
         }
     }
 
-    fn on_namespace(&mut self, number: u32, agenda: &mut Agenda) {
+    fn on_namespace(&mut self, agenda: &mut Agenda) {
         if self.state == State::Opening {
-            self.join(number, agenda);
+            self.join(agenda);
         }
     }
 
     fn on_server_ping(&mut self, agenda: &mut Agenda) {
-        agenda.after(self.promise, Timer::Promise);
+        if !self.promise.is_zero() {
+            agenda.after(self.promise, Timer::Promise);
+        }
         if let Some(pong) = self.protocol.pong() {
             agenda.act(Action::Send(pong.to_owned()));
         }
@@ -220,6 +232,11 @@ impl Session {
     /// On the raw channel nothing is acknowledged; a pong after a message shows that the server has read it.
     pub fn on_pong(&mut self, number: u32, agenda: &mut Agenda) -> Option<News> {
         agenda.timers.clear(Timer::Pong);
+        if self.state == State::Joined && number == 0 {
+            // Only a link that has held for a while is a success; one that falls at once is tried again ever more slowly.
+            self.backoff.reset();
+            self.said = None;
+        }
         match self.state {
             State::Joining { number: join, .. } if join == number && self.protocol == Protocol::WebSocket => {
                 Some(self.joined(agenda))
@@ -235,6 +252,7 @@ impl Session {
         }
         log::warn!("the server refused the join: {reason} Joining again with a fresh token.");
         self.state = State::Renewing;
+        agenda.after(TOKEN_WITHIN, Timer::Handshake);
         agenda.act(Action::FetchToken);
         None
     }
@@ -283,7 +301,8 @@ impl Session {
         None
     }
 
-    fn join(&mut self, number: u32, agenda: &mut Agenda) {
+    fn join(&mut self, agenda: &mut Agenda) {
+        let number = agenda.outbox.number();
         self.joins += 1;
         self.state = State::Joining { number, refused: None };
         let join = self.protocol.join(self.token.reveal(), &self.offers, u64::from(number));
@@ -296,8 +315,6 @@ impl Session {
 
     fn joined(&mut self, agenda: &mut Agenda) -> News {
         self.state = State::Joined;
-        self.backoff.reset();
-        self.said = None;
         agenda.timers.clear(Timer::Handshake);
         log::info!("joined over {:?}; ready to run {} executors", self.protocol, self.offers.len());
         News::Joined

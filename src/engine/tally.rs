@@ -45,6 +45,8 @@ impl Tally {
 /// A longer line of stderr is cut into lines of this length.
 const LINE_BYTES_MAX: usize = 1024;
 const LINES_KEPT: usize = 5;
+/// An executor that floods its stderr must not fill the disk with its log.
+const LINES_LOGGED_MAX: u64 = 10_000;
 
 /// The stderr of a run, line by line.
 #[derive(Debug, Default)]
@@ -52,11 +54,13 @@ pub struct Complaints {
     partial: Vec<u8>,
     /// `partial` goes on with a line that was cut.
     goes_on: bool,
+    lines: u64,
     last: VecDeque<String>,
 }
 
 impl Complaints {
-    /// Takes bytes as they come and gives every line that they complete to `line`, without secrets.
+    /// Takes bytes as they come and gives every line that they complete to `line`, without secrets: the first
+    /// `LINES_LOGGED_MAX` of them.
     pub fn on_bytes(&mut self, mut bytes: &[u8], redactor: &Redactor, mut line: impl FnMut(&str)) {
         while !bytes.is_empty() {
             let room = LINE_BYTES_MAX - self.partial.len();
@@ -83,11 +87,19 @@ impl Complaints {
             return;
         }
         let text = redactor.apply_to_part(&text, was_cut, is_cut).into_owned();
-        line(&text);
+        self.lines += 1;
+        if self.lines <= LINES_LOGGED_MAX {
+            line(&text);
+        }
         if self.last.len() == LINES_KEPT {
             self.last.pop_front();
         }
         self.last.push_back(text);
+    }
+
+    /// How many lines were more than the log was given.
+    pub fn unlogged(&self) -> u64 {
+        self.lines.saturating_sub(LINES_LOGGED_MAX)
     }
 
     /// The last lines, oldest first.

@@ -14,6 +14,7 @@ use super::executor::Executor;
 use super::{Engine, Profile};
 
 mod deliveries;
+mod once_wrong;
 mod runs;
 mod sessions;
 

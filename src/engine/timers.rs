@@ -51,6 +51,13 @@ impl Timers {
         self.order.insert((deadline, timer));
     }
 
+    /// Sets `timer`, unless it comes earlier already.
+    pub fn hasten(&mut self, timer: Timer, deadline: Duration) {
+        if self.deadlines.get(&timer).is_none_or(|set| *set > deadline) {
+            self.set(timer, deadline);
+        }
+    }
+
     pub fn clear(&mut self, timer: Timer) {
         if let Some(deadline) = self.deadlines.remove(&timer) {
             self.order.remove(&(deadline, timer));

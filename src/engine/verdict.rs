@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::delivery::Refusals;
-use super::event::Exit;
+use super::event::{Exit, REAL_TIME_SIGNAL};
 use super::process::Leftover;
 use super::run::{Cause, Run};
 
@@ -52,6 +52,7 @@ pub fn exit_words(exit: Exit) -> String {
         Exit::Code(code) => format!("exit code {code}"),
         Exit::Signal(number) => match signal_name(number) {
             Some(name) => format!("killed by signal {number} ({name})"),
+            None if number == REAL_TIME_SIGNAL => "killed by a real-time signal".to_owned(),
             None => format!("killed by signal {number}"),
         },
     }
@@ -81,7 +82,7 @@ fn deliveries(run: &Run) -> String {
         .deliveries
         .iter()
         .filter(|delivery| !delivery.refusals().is_empty())
-        .map(|delivery| refusal(&delivery.workspace, delivery.refusals(), run.intake.tally.pieces()))
+        .map(|delivery| refusal(&delivery.shown_workspace(), delivery.refusals(), run.intake.tally.pieces()))
         .collect();
     if refusals.is_empty() { format!("{read} delivered") } else { format!("{read} read, {}", refusals.join(", ")) }
 }

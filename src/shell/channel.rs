@@ -24,7 +24,6 @@ pub enum Arrival {
 #[derive(Debug)]
 pub struct Channel {
     socket: WebSocket<Link>,
-    close_reason: Option<String>,
 }
 
 impl Channel {
@@ -33,7 +32,7 @@ impl Channel {
     pub fn adopt(socket: WebSocket<Link>, token: Token, registry: &Registry) -> io::Result<Channel> {
         let fd = socket.get_ref().as_raw_fd();
         registry.register(&mut SourceFd(&fd), token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Channel { socket, close_reason: None })
+        Ok(Channel { socket })
     }
 
     pub fn release(self, registry: &Registry) {
@@ -81,7 +80,12 @@ impl Channel {
                         return Some(Arrival::Pong(u32::from_be_bytes(number)));
                     }
                 }
-                Ok(Message::Close(frame)) => self.close_reason = frame.map(|frame| frame.reason.as_str().to_owned()),
+                // The answer to it goes out with the next flush; a server that then keeps the connection open is not waited for.
+                Ok(Message::Close(frame)) => {
+                    self.flush();
+                    let close_reason = frame.map(|frame| frame.reason.as_str().to_owned());
+                    return Some(Arrival::Lost { words: "the server closed the connection".to_owned(), close_reason });
+                }
                 // A ping is answered by the library with the next flush.
                 Ok(Message::Ping(_)) => self.flush(),
                 Ok(Message::Binary(_) | Message::Frame(_)) => {
@@ -89,7 +93,7 @@ impl Channel {
                 }
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(error) => {
-                    return Some(Arrival::Lost { words: words(&error), close_reason: self.close_reason.take() });
+                    return Some(Arrival::Lost { words: words(&error), close_reason: None });
                 }
             }
         }

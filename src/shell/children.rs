@@ -10,11 +10,12 @@ use std::io::{self, Read};
 
 use mio::unix::pipe::Receiver;
 use mio::{Interest, Registry, Token};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
-use crate::engine::event::{Exit, Kill, RunId, Spawn};
+use crate::engine::event::{Exit, Kill, REAL_TIME_SIGNAL, RunId, Spawn};
 use crate::official;
 
 use super::guard::Guard;
@@ -180,6 +181,8 @@ impl Children {
                 Ok(WaitStatus::Exited(_, code)) => Exit::Code(code),
                 Ok(WaitStatus::Signaled(_, signal, _)) => Exit::Signal(signal as i32),
                 Ok(_) => continue,
+                // nix knows no real-time signals; nothing else makes waitid(2) say so.
+                Err(Errno::EINVAL) => Exit::Signal(REAL_TIME_SIGNAL),
                 Err(error) => {
                     log::error!("run {}: waiting for its process failed: {error}", child.run);
                     Exit::Code(-1)
@@ -199,7 +202,9 @@ impl Children {
         };
         debug_assert!(child.exited, "only a child that has ended is released");
         self.guard.remove(child.pid);
-        if let Err(error) = waitpid(child.pid, None) {
+        if let Err(error) = waitpid(child.pid, None)
+            && error != Errno::EINVAL
+        {
             log::error!("run {run}: reaping its process failed: {error}");
         }
         self.free.push(slot);
@@ -207,7 +212,7 @@ impl Children {
 
     /// Kills every group that is still there; for the end of the program.
     pub fn kill_all(&mut self) {
-        for child in self.slots.iter().flatten().filter(|child| !child.exited) {
+        for child in self.slots.iter().flatten() {
             let _ = killpg(child.pid, Signal::SIGKILL);
         }
     }

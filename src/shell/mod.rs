@@ -51,6 +51,11 @@ pub enum StartError {
 pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Result<u8, StartError> {
     // Before the first thread, so that all threads inherit it and only the signalfd sees these signals.
     let signals = watch_signals().map_err(|error| machine("watching signals", &error))?;
+    if is_ignored(Signal::SIGCHLD) {
+        let why =
+            "whoever started the agent has it ignore SIGCHLD, so it would not see executors end; start it otherwise";
+        return Err(StartError::Machine(why.to_owned()));
+    }
     raise_file_limit();
     let executors = resolve_executors(settings)?;
     let state = StateDir::open(&settings.agent).map_err(StartError::Machine)?;
@@ -93,6 +98,14 @@ fn watch_signals() -> nix::Result<SignalFd> {
     }
     signals.thread_block()?;
     SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+}
+
+/// What is ignored stays so through exec(2). Without /proc nobody can tell.
+fn is_ignored(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
+    mask & 1 << (signal as i32 - 1) != 0
 }
 
 /// Each run takes three files, and the usual soft limit of 1024 is there for programs that use select(2).

@@ -256,7 +256,8 @@ impl Reactor {
         while let Ok(done) = self.done.try_recv() {
             match done {
                 Done::Connected(Ok(connection)) => self.adopt(*connection),
-                Done::Connected(Err(failure)) | Done::Token(Err(failure)) => self.handle(Event::ConnectFailed(failure)),
+                Done::Connected(Err(failure)) => self.handle(Event::ConnectFailed(failure)),
+                Done::Token(Err(failure)) => self.handle(Event::TokenFailed(failure)),
                 Done::Token(Ok(token)) => self.handle(Event::TokenFetched(token)),
                 Done::Posted(posted) => self.handle(Event::Posted(posted)),
             }

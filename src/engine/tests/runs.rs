@@ -134,7 +134,8 @@ fn exit_codes_and_signals_are_told() {
         (Exit::Code(127), "exit code 127 (its command was not found)"),
         (Exit::Signal(9), "killed by signal 9 (SIGKILL)"),
         (Exit::Signal(11), "killed by signal 11 (SIGSEGV)"),
-        (Exit::Signal(34), "killed by signal 34"),
+        (Exit::Signal(31), "killed by signal 31"),
+        (Exit::Signal(REAL_TIME_SIGNAL), "killed by a real-time signal"),
     ] {
         let mut world = World::joined(vec![executor("ok", &[])]);
         world.run("ok");
@@ -446,11 +447,14 @@ fn a_full_disk_pauses_reading_and_loses_nothing() {
 }
 
 #[test]
-fn a_run_whose_journal_cannot_be_made_is_refused() {
+fn a_run_whose_journal_cannot_be_made_waits_for_room_and_says_so() {
     let mut world = World::joined(vec![executor("ok", &[])]);
     world.journal_full = true;
     world.run("ok");
     assert_eq!(spawns(&world).len(), 0);
-    assert_eq!(world.last_status()["successful"], false);
+    assert_eq!(world.last_status()["running"], true);
     assert!(message(&world.last_status()).contains("No space left on device"));
+    world.journal_full = false;
+    world.pass(Duration::from_secs(1));
+    assert_eq!(spawns(&world).len(), 1);
 }
