@@ -55,7 +55,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// A status that is not acknowledged within this time is sent once more: a server whose database is away drops it without a
 /// word, and the link lives on.
 const ACK_WITHIN: Duration = Duration::from_secs(30);
-/// After a second signal.
+/// After a second signal; and when nothing but last statuses waits, for a link that is down.
 const STOP_HURRIED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the engine is told once.
@@ -332,10 +332,18 @@ impl Engine {
         }
         if let Some(signal) = self.stopping
             && self.runs.is_empty()
-            && (self.agenda.outbox.is_empty() || self.out_of_time)
         {
+            self.leave(signal);
+        }
+    }
+
+    /// Goes as soon as the server has been told everything; a link that is down is given a little time to come back.
+    fn leave(&mut self, signal: &str) {
+        if self.agenda.outbox.is_empty() || self.out_of_time {
             let news = self.session.leave(&format!("{signal} received"), &mut self.agenda);
             self.on_news(news);
+        } else if !self.session.is_joined() {
+            self.agenda.timers.hasten(Timer::Stop, self.agenda.now.up + STOP_HURRIED_WITHIN);
         }
     }
 
@@ -374,6 +382,9 @@ impl Engine {
         self.waiting.clear();
         self.agenda.after(self.agenda.stop_grace + STOP_WITHIN, Timer::Stop);
         self.posts.on_stop(&mut self.runs, &mut self.agenda);
+        if !self.runs.is_empty() || !self.agenda.outbox.is_empty() {
+            self.session.hurry(&mut self.agenda);
+        }
         let ids: Vec<RunId> = self.runs.keys().copied().collect();
         for id in ids {
             if let Some(run) = self.runs.get_mut(&id) {

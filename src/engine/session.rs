@@ -106,6 +106,14 @@ impl Session {
         agenda.act(Action::Connect);
     }
 
+    /// There is not much time: a dial that waits for its pause to end need not.
+    pub fn hurry(&mut self, agenda: &mut Agenda) {
+        if self.state == State::Down {
+            agenda.timers.clear(Timer::Connect);
+            self.dial(agenda);
+        }
+    }
+
     pub fn on_connected(&mut self, protocol: Protocol, token: Secret, agenda: &mut Agenda) {
         self.protocol = protocol;
         self.token = token;

@@ -59,7 +59,10 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
     raise_file_limit();
     let executors = resolve_executors(settings)?;
     let state = StateDir::open(&settings.agent).map_err(StartError::Machine)?;
-    let journals = Journals::new(state.path()).map_err(|error| machine("making the directory of journals", &error))?;
+    let journals = Journals::new(state.path()).map_err(|error| {
+        let what = format!("making the directory of journals in the state directory {}", state.path().display());
+        machine(&what, &error)
+    })?;
     let server = Arc::new(Server::new(enrolment(settings, state, registration)?));
     let own_path = own_path();
     let guard = Guard::start(&own_path);

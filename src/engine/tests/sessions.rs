@@ -284,6 +284,45 @@ fn a_stop_does_not_wait_for_a_server_that_is_silent() {
 }
 
 #[test]
+fn a_stop_while_the_link_is_down_dials_at_once_and_reports_before_it_leaves() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.run("ok");
+    for _ in 0..5 {
+        lose(&mut world);
+        world.pass(Duration::from_secs(61));
+        world.handle(Event::ConnectFailed(Failure { words: "refused".into(), fatal: false }));
+    }
+    world.take();
+    world.handle(Event::Stop { signal: "SIGTERM" });
+    assert_eq!(dials(&world.take()), 1);
+    world.end(Exit::Signal(15));
+    let closing = world.posts().remove(0);
+    world.answer(&closing, 0, 201);
+    assert!(!world.actions.iter().any(|action| matches!(action, Action::Quit { .. })));
+    world.join();
+    assert_eq!(world.last_status()["successful"], false);
+    let frames = world.sent();
+    let status = frames.iter().rfind(|text| text.contains("run_status")).expect("a status");
+    world.hear(&format!("43/dispatcher,{}[]", ack_id(status)));
+    assert!(world.sent().iter().any(|text| text.contains("leave_agent")));
+}
+
+#[test]
+fn a_stop_does_not_wait_long_for_a_link_that_does_not_come_back() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.run("ok");
+    lose(&mut world);
+    world.handle(Event::Stop { signal: "SIGTERM" });
+    world.end(Exit::Signal(15));
+    let closing = world.posts().remove(0);
+    world.answer(&closing, 0, 201);
+    world.pass(Duration::from_millis(4_999));
+    assert!(!world.actions.iter().any(|action| matches!(action, Action::Quit { .. })));
+    world.pass(Duration::from_millis(1));
+    assert!(matches!(world.actions.last(), Some(Action::Quit { code: 0 })));
+}
+
+#[test]
 fn a_stop_before_the_first_join_quits_at_once() {
     let mut world = World::new(vec![]);
     world.handle(Event::Stop { signal: "SIGINT" });
