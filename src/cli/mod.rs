@@ -47,7 +47,7 @@ fn run(asked: Run) -> ExitCode {
     match config::read(&asked.config) {
         Ok((settings, warnings)) => {
             warnings.iter().for_each(|warning| warn!("{reading}: {warning}"));
-            serve(&settings, asked.registration_token)
+            serve(&settings, asked.registration_token, asked.log_file.is_some())
         }
         Err(findings) => {
             complain_of_all(&reading, &findings, asked.log_file.is_some());
@@ -81,17 +81,25 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-fn serve(settings: &Settings, registration: Option<RegistrationToken>) -> ExitCode {
+fn serve(settings: &Settings, registration: Option<RegistrationToken>, has_log_file: bool) -> ExitCode {
     match shell::run(settings, registration) {
         Ok(code) => ExitCode::from(code),
-        Err(StartError::Configuration(problems)) => {
-            problems.iter().for_each(|problem| error!("{problem}"));
+        Err(StartError::Configuration(problem)) => {
+            report_failure(&problem, has_log_file);
             ExitCode::from(MISTAKE)
         }
         Err(StartError::Machine(problem)) => {
-            error!("{problem}");
+            report_failure(&problem, has_log_file);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// In the log, and on stderr for the person who starts the agent, should the log go elsewhere.
+fn report_failure(problem: &str, has_log_file: bool) {
+    error!("{problem}");
+    if has_log_file {
+        complain(problem);
     }
 }
 

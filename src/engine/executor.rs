@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::settings::{self, Program, Secret};
-use crate::official;
+use crate::official::{self, Official};
 use crate::proto::message::ExecutorOffer;
 use crate::proto::param::Param;
 
@@ -22,8 +22,10 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// The configured executor, completed from the official one that it names. The error is a sentence for the user.
-    pub fn resolve(configured: &settings::Executor) -> Result<Executor, String> {
+    /// The configured executor, completed from the official one that it names. One that names an official executor which is
+    /// not in this binary is offered all the same, because the server deletes what is not, with its history; its runs fail
+    /// and say why.
+    pub fn resolve(configured: &settings::Executor) -> Executor {
         let mut executor = Executor {
             name: configured.name.clone(),
             command: String::new(),
@@ -36,27 +38,29 @@ impl Executor {
         };
         match &configured.program {
             Program::Command(command) => executor.command = command.clone(),
-            Program::Official(name) => executor.complete(name)?,
+            Program::Official(name) => match official::find(name) {
+                Some(official) => executor.complete(official),
+                None => executor.excuse(name),
+            },
         }
-        Ok(executor)
+        executor
     }
 
-    fn complete(&mut self, official_name: &str) -> Result<(), String> {
-        let official = official::find(official_name).ok_or_else(|| {
-            let known = official::names().collect::<Vec<_>>().join(", ");
-            format!(
-                "executor {}: there is no official executor {official_name:?} in this agent (it has: {known}); \
-                 give the executor a `cmd` instead",
-                self.name
-            )
-        })?;
+    fn complete(&mut self, official: Official) {
         self.command = official.script.to_owned();
         self.checks = official.manifest.check_cmds;
         self.category = official.manifest.category;
         self.tool = official.manifest.tool;
         // What the file says of them is ignored, as it always was: the script knows these.
         self.params = official.manifest.params;
-        Ok(())
+    }
+
+    fn excuse(&mut self, official_name: &str) {
+        let known = official::names().collect::<Vec<_>>().join(", ");
+        let problem =
+            format!("no official executor {official_name} is in this agent (it has: {known}); give it a cmd instead");
+        log::warn!("executor {}: {problem}; its runs will fail", self.name);
+        self.command = format!("echo '{problem}' >&2; exit 127");
     }
 
     /// What JOIN_AGENT says of it.

@@ -41,8 +41,8 @@ use token_store::StateDir;
 /// Why the agent did not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// The configuration asks for something that cannot be; one line each.
-    Configuration(Vec<String>),
+    /// The configuration asks for something that cannot be.
+    Configuration(String),
     /// The machine does not let the agent work.
     Machine(String),
 }
@@ -57,7 +57,7 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
         return Err(StartError::Machine(why.to_owned()));
     }
     raise_file_limit();
-    let executors = resolve_executors(settings)?;
+    let executors = settings.agent.executors.iter().map(Executor::resolve).collect();
     let state = StateDir::open(&settings.agent).map_err(StartError::Machine)?;
     let journals = Journals::new(state.path()).map_err(|error| {
         let what = format!("making the directory of journals in the state directory {}", state.path().display());
@@ -120,13 +120,6 @@ fn raise_file_limit() {
     }
 }
 
-fn resolve_executors(settings: &Settings) -> Result<Vec<Executor>, StartError> {
-    let mut problems = Vec::new();
-    let resolved = settings.agent.executors.iter().map(Executor::resolve);
-    let executors = resolved.filter_map(|executor| executor.map_err(|problem| problems.push(problem)).ok()).collect();
-    if problems.is_empty() { Ok(executors) } else { Err(StartError::Configuration(problems)) }
-}
-
 fn enrolment(
     settings: &Settings,
     state: StateDir,
@@ -137,7 +130,7 @@ fn enrolment(
         log::warn!("server.ssl_ignore is set: whoever answers at {} is believed to be the server", server.host);
     }
     let tls = server.tls.then(|| net::tls::client_config(server)).transpose();
-    let tls = tls.map_err(|problem| StartError::Configuration(vec![problem]))?;
+    let tls = tls.map_err(StartError::Configuration)?;
     Enrolment::new(settings, state, registration, tls, Limits::default())
         .map_err(|fault| StartError::Machine(fault.words))
 }

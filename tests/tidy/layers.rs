@@ -40,7 +40,11 @@ const LAYERS: [Layer; 10] = [
     Layer { name: "official", may: &["proto::manifest"], never: &[REACTOR, SYSTEM, NET] },
     Layer { name: "report", may: &[], never: &[REACTOR, NET] },
     Layer { name: "engine", may: &["frame", "proto", "config::settings", "official"], never: &[REACTOR, SYSTEM, NET] },
-    Layer { name: "shell", may: &["engine", "frame", "proto", "config::settings"], never: &[&["argh", "simplelog"]] },
+    Layer {
+        name: "shell",
+        may: &["engine", "frame", "proto", "config::settings", "official"],
+        never: &[&["argh", "simplelog"]],
+    },
     Layer { name: "cli", may: &["config", "official", "report", "shell"], never: &[REACTOR, NET] },
     Layer { name: "main", may: &["cli"], never: &[REACTOR, NET] },
     Layer { name: "lib", may: &[], never: &[REACTOR, SYSTEM, NET] },
