@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use crate::engine::event::RunId;
 
+const SUFFIX: &str = ".journal";
+
 #[derive(Debug)]
 struct Journal {
     file: Arc<File>,
@@ -28,6 +30,17 @@ impl Journals {
         let directory = state_dir.join("runs");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         Ok(Journals { directory, open: HashMap::new() })
+    }
+
+    /// The highest number of a run whose journal is here, be it of an earlier agent.
+    pub fn newest(&self) -> io::Result<Option<RunId>> {
+        let mut newest = None;
+        for entry in fs::read_dir(&self.directory)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
+            newest = newest.max(number.map(RunId));
+        }
+        Ok(newest)
     }
 
     /// Appends to the run's journal, which is made if there is none, and gives its new length. After an error the journal is as
@@ -62,7 +75,7 @@ impl Journals {
     }
 
     fn path(&self, run: RunId) -> PathBuf {
-        self.directory.join(format!("{run}.journal"))
+        self.directory.join(format!("{run}{SUFFIX}"))
     }
 }
 
@@ -80,6 +93,7 @@ mod tests {
         let mut bytes = [0; 6];
         journals.file(run).expect("open").read_exact_at(&mut bytes, 0).expect("read");
         assert_eq!(&bytes, b"onetwo");
+        assert_eq!(journals.newest().expect("read"), Some(run));
         journals.forget(run);
         assert!(journals.file(run).is_none());
         assert_eq!(fs::read_dir(directory.join("runs")).expect("there").count(), 0);

@@ -63,6 +63,7 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
         let what = format!("making the directory of journals in the state directory {}", state.path().display());
         machine(&what, &error)
     })?;
+    let newest = journals.newest().map_err(|error| machine("reading the directory of journals", &error))?;
     let server = Arc::new(Server::new(enrolment(settings, state, registration)?));
     let own_path = own_path();
     let guard = Guard::start(&own_path);
@@ -73,7 +74,7 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
         concurrent_runs_max: settings.agent.concurrent_runs_max,
         stop_grace: settings.agent.stop_grace,
         seed: RandomState::new().build_hasher().finish(),
-        first_run: first_run(utc),
+        first_run: first_run(utc, newest),
     };
     let engine = Engine::new(profile, Now { up: Duration::ZERO, utc });
     let children = Children::new(reactor::FIRST_PIPE, own_path, guard);
@@ -135,7 +136,9 @@ fn enrolment(
         .map_err(|fault| StartError::Machine(fault.words))
 }
 
-/// Runs are numbered by the microsecond of the start, so that journals of different starts never share a number.
-fn first_run(utc: SystemTime) -> RunId {
-    RunId(utc.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64)
+/// Runs are numbered by the microsecond of the start, and above all whose journals are still here should the clock have gone
+/// back: no two of them ever share a journal.
+fn first_run(utc: SystemTime, newest: Option<RunId>) -> RunId {
+    let clock = utc.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
+    RunId(newest.map_or(clock, |newest| clock.max(newest.0 + 1)))
 }

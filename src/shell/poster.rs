@@ -72,7 +72,7 @@ impl<'f> Batch<'f> {
         }
         batch.upto += at as u64;
         if batch.pieces() == 0 {
-            batch.read_large(file)?;
+            batch.read_large(file, at)?;
         }
         Ok(batch)
     }
@@ -85,9 +85,9 @@ impl<'f> Batch<'f> {
         }
     }
 
-    /// The record at `upto` does not fit into the buffer: it goes alone, and its checksum is read ahead of it.
-    fn read_large(&mut self, file: &'f File) -> io::Result<()> {
-        let header = Header::decode(&self.bytes).map_err(io::Error::other)?;
+    /// The record at `upto`, which is `at` in the buffer, does not fit into the buffer: it goes alone, and its checksum is read ahead of it.
+    fn read_large(&mut self, file: &'f File, at: usize) -> io::Result<()> {
+        let header = Header::decode(&self.bytes[at..]).map_err(io::Error::other)?;
         let start = self.upto + HEADER_BYTES as u64;
         let piece = Stretch { file, at: start, end: start + header.payload_bytes as u64 };
         let (mut check, mut reader, mut chunk) = (header.check(), piece.clone(), vec![0; 64 << 10]);
