@@ -118,6 +118,20 @@ pub fn credentials_appear(server: Server) {
     rig.wait_ips(&workspace, &["192.0.2.12"]);
 }
 
+/// More than one post holds, from an executor that is done long before the server.
+pub fn a_flood_arrives_whole(server: Server) {
+    let count = 550;
+    let hosts: Vec<String> = (0..count).map(|n| format!("10.1.{}.{}", n / 100, n % 100)).collect();
+    let hosts: Vec<Value> = hosts.iter().map(|ip| json!({"ip": ip, "description": ""})).collect();
+    let report = json!({"hosts": hosts}).to_string();
+    let rig =
+        Rig::new(server, |agent| agent.file("report.json", report).executor("flood", "cat report.json", json!({})));
+    let workspace = rig.server.workspace();
+    let execution = rig.wait_success(rig.run_one("flood", json!({}), &workspace));
+    assert!(execution.message.contains("550 hosts delivered"), "{execution}");
+    rig.wait("550 hosts", || (rig.server.hosts_count(&workspace) == count).then_some(()));
+}
+
 pub fn that_the_server_refuses_are_named_and_the_others_arrive(server: Server) {
     let bad = r#"{"ip":"192.0.2.99","description":"","vulnerabilities":[{"type":"Vulnerability","name":"x","desc":"","severity":"awful"}]}"#;
     let good = |n: u32| format!(r#"{{"ip":"192.0.2.{}","description":""}}"#, 20 + n);

@@ -1,7 +1,7 @@
 //! The agent end to end against real Faraday servers of both generations: 5.25.2 (Socket.IO) and 4.6.2 (raw websocket).
 //!
 //! `tests/real-server/run` brings the servers up and starts these tests. They are ignored otherwise, and fail without what
-//! it exports; for a single one, see `tests/real-server/README.md`.
+//! it exports. How to start a single one stands in `tests/real-server/README.md`.
 //!
 //! | file | owns |
 //! |---|---|
@@ -50,8 +50,10 @@ against_both! {
     enrolment::ends_with_a_clear_line_when_it_was_deleted,
     runs::arguments_and_options_reach_the_executor,
     runs::two_runs_at_once_keep_their_ids,
+    runs::ten_runs_at_once_go_to_their_own_workspaces,
     runs::the_second_of_two_runs_waits_for_its_place,
     runs::a_failing_executor_says_why,
+    runs::a_run_for_no_workspace_posts_nothing,
     runs::a_run_that_takes_too_long_is_ended,
     runs::sigterm_ends_a_run_delivers_and_leaves,
     refusals::arguments_that_do_not_fit_are_refused,
@@ -71,4 +73,5 @@ against_both! {
 
 against! { server5_only, Five:
     findings::credentials_appear,
+    findings::a_flood_arrives_whole,
 }

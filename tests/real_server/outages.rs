@@ -43,6 +43,7 @@ pub fn a_cut_connection_costs_nothing(server: Server) {
     rig.wait_online();
 }
 
+/// Stopped as by its administrator, then killed.
 pub fn a_restarted_server_gets_everything(server: Server) {
     let rig = Rig::new(server, |agent| agent.executor("three", &three_hosts(), json!({})));
     let workspace = rig.server.workspace();
@@ -59,7 +60,13 @@ pub fn a_restarted_server_gets_everything(server: Server) {
     rig.agent.wait_log_from(mark, "joined over", PATIENCE);
     rig.wait_online();
     rig.wait_execution(command, "the run to be shown as running again", |execution| execution.is_running());
+    rig.wait_ips(&workspace, &ALL[..2]);
+
+    let mark = rig.agent.log_mark();
+    ctl("kill", rig.server.service());
     rig.open("go3");
+    rig.agent.wait_log_from(mark, "no connection", PATIENCE);
+    ctl("start", rig.server.service());
     let execution = rig.wait_success(command);
     assert!(execution.message.contains("3 hosts delivered"), "{execution}");
     rig.wait_ips(&workspace, &ALL);

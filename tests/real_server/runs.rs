@@ -86,6 +86,34 @@ pub fn two_runs_at_once_keep_their_ids(server: Server) {
     assert_eq!(rig.server.execution(quick).message, message);
 }
 
+pub fn ten_runs_at_once_go_to_their_own_workspaces(server: Server) {
+    let params = json!({"N": {"mandatory": true, "type": "integer", "base": "integer"}});
+    let body = format!("{}; {}", gate("go"), print_host("192.0.2.'$EXECUTOR_CONFIG_N'"));
+    let rig = Rig::new(server, |agent| agent.executor("numbered", &body, params));
+    let runs: Vec<_> = (10..20)
+        .map(|n| {
+            let workspace = rig.server.workspace();
+            (n, rig.run_one("numbered", json!({"N": n}), &workspace), workspace)
+        })
+        .collect();
+    runs.iter().for_each(|(_, command, _)| drop(rig.wait_running(*command)));
+    rig.open("go");
+    for (n, command, workspace) in &runs {
+        rig.wait_success(*command);
+        rig.wait_ips(workspace, &[&format!("192.0.2.{n}")]);
+    }
+}
+
+/// With no workspace there is no execution either, so nobody is told; but the executor runs.
+pub fn a_run_for_no_workspace_posts_nothing(server: Server) {
+    let body = format!("{}; echo $$ > ran.new && mv ran.new ran", print_host("192.0.2.7"));
+    let rig = Rig::new(server, |agent| agent.executor("alone", &body, json!({})));
+    rig.run("alone", json!({}), &[]);
+    rig.wait_file("ran");
+    rig.agent.wait_log("1 host read, for no workspace", PATIENCE);
+    rig.stop();
+}
+
 pub fn the_second_of_two_runs_waits_for_its_place(server: Server) {
     let rig = Rig::new(server, |agent| {
         agent.executor("gated", &gate("go"), json!({})).option("agent.max_concurrent_runs", 1)
@@ -106,12 +134,16 @@ pub fn a_failing_executor_says_why(server: Server) {
     let fail = format!("{}; echo 'cannot reach the lab: no route' >&2; exit 3", print_host("192.0.2.3"));
     let rig = Rig::new(server, |agent| {
         let agent = agent.executor("fail", &fail, json!({})).executor("shot", "kill -KILL $$", json!({}));
+        let mumble = r#"printf 'a\000b \033[31mred\033[0m \377 "🦀\\n"\n' >&2; exit 4"#;
+        let agent = agent.executor("undeutlich-🦀", mumble, json!({}));
         agent.executor("typo", "no-such-command --fast", json!({}))
     });
     let workspace = rig.server.workspace();
     for (executor, words) in [
         ("fail", &["exit code 3", "cannot reach the lab: no route", "1 host delivered"][..]),
         ("shot", &["SIGKILL"]),
+        // What no database takes must not cost the message.
+        ("undeutlich-🦀", &["exit code 4", "red", r#""🦀\n""#]),
         ("typo", &["exit code 127", "no-such-command"]),
     ] {
         let command = rig.run_one(executor, json!({}), &workspace);
