@@ -6,13 +6,14 @@
 //! document that is printed without indentation. Such an object is doubtful, and its own keys tell:
 //!
 //! * `hosts` – no object inside a document has such a key: it is a new document.
-//! * `credentials` – a new document, but not inside a host: hosts have that key too (faraday_plugins prints it, vulnerabilities
-//!   take it), and programs that sort their keys print it first. There the object is a new document if `hosts` comes later,
-//!   or if it ends without a key that is not a document's (a host cannot do without `ip`).
+//! * `credentials` – a new document, but not inside a host: hosts have that key too (faraday_plugins prints it,
+//!   vulnerabilities take it), and programs that sort their keys print it first. There the object is a new document if
+//!   `hosts` comes later, or if it ends without a key that no document has (a host cannot do without `ip`).
 //! * all other keys say nothing, and what they hold is not delivered: nothing is lost by waiting.
 //!
-//! So the scanner is mostly able to go on within the new document from the key that told. Only credentials that it passed over
-//! as part of a host must be read again: the framer, which keeps the bytes of the unfinished host, goes back to the brace.
+//! So the scanner is mostly able to go on within the new document, from the key that told. Only credentials that it
+//! passed over as part of a host must be read again: the framer, which keeps the bytes of the unfinished host, goes
+//! back to the brace.
 
 use std::ops::ControlFlow::{Break, Continue};
 

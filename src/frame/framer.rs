@@ -1,5 +1,5 @@
-//! What stands around documents – lines, the end of the stream, faults – and the bytes of a piece that several chunks
-//! share. Driven by the engine; the inside of a document is the scanner's.
+//! What stands around documents: lines, the end of the stream, faults and their quotes. Driven by the engine; the
+//! inside of a document is the scanner's.
 
 use std::mem;
 
@@ -92,7 +92,8 @@ impl Framer {
         }
     }
 
-    /// The next thing in the stream. Takes what it read off `input`; `None` means that all was taken and more is needed.
+    /// The next thing in the stream. Takes what it read off `input`; `None` means that all was taken and more is
+    /// needed.
     pub fn next<'p, 'i: 'p>(&'p mut self, input: &mut &'i [u8]) -> Option<Piece<'p>> {
         self.drop_delivered();
         let mut taken: &'i [u8] = &[];

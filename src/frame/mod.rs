@@ -9,7 +9,8 @@
 //! the limit, a nesting stack of fixed size, and the first bytes of the document and of the line for quotes.
 //!
 //! * An empty line (`\n\n`, `\n\r\n`) between documents ends the stream; what follows is counted and dropped. The very
-//!   first line of the stream may be empty. A line of blanks is nothing at all. A byte order mark at the start is skipped.
+//!   first line of the stream may be empty. A line of blanks is nothing at all. A byte order mark at the start is
+//!   skipped.
 //! * A line that is not JSON, not an object or not UTF-8 costs that line and the document that was open in it; pieces
 //!   that were handed out stay handed out. The next line starts afresh.
 //! * A piece above the limit costs that piece.
@@ -17,8 +18,8 @@
 //!
 //! # Where a document broke off
 //!
-//! A string cannot contain a newline, so one that is cut is a fault of its line. A document that is cut elsewhere swallows
-//! the newline as a blank, and the next line must not be swallowed with it. Therefore a brace in column 0 inside an open
+//! A string cannot contain a newline, so one that is cut is a fault of its line. A document that is cut elsewhere takes
+//! the newline for a blank, and must not take the next line for its own. Therefore a brace in column 0 inside an open
 //! document begins a new document
 //!
 //! * if the grammar allows no value there, or

@@ -1,5 +1,6 @@
 //! The records of a journal: how each is written, and how what stands in the file is told from what a crash tore.
-//! Pure: bytes in, bytes out. The engine encodes, workers and the simulator decode; who writes and when is not known here.
+//! Pure: bytes in, bytes out. The engine encodes, workers and the simulator decode; who writes, and when, is not known
+//! here.
 //!
 //! A journal is nothing but records, appended one after the other:
 //!
@@ -11,7 +12,8 @@
 //! ```
 //!
 //! A crash can leave a record's beginning at the end of the file, or zeros (the file had grown, its bytes were not yet
-//! written); neither passes for a record. A reader stops at the first record that does not decode and cuts the file there.
+//! written); neither passes for a record. A reader stops at the first record that does not decode, and the file is cut
+//! there.
 
 use std::fmt;
 

@@ -1,6 +1,10 @@
 //! The JSON grammar of one document, in chunks of any size: where its pieces begin and end, and where it cannot go on.
 //! Driven by the framer from a document's opening brace to its last. It keeps no piece's bytes and knows nothing of
 //! the lines around documents.
+//!
+//! A document of 200 bytes is some 50 tokens and is to pass in 200 ns: every instruction in `run` shows. That is why
+//! the byte is asked before the state, why colons and commas are taken along with what stands before them, and why
+//! `key` and `value` are inlined there.
 
 use std::convert::Infallible;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -155,6 +159,7 @@ impl Scanner {
         stop
     }
 
+    /// One turn of the loop for each token.
     fn run(&mut self, chunk: Chunk<'_>) -> ControlFlow<Stop, Infallible> {
         let bytes = chunk.bytes;
         let mut pos = match self.token.take() {
@@ -238,7 +243,6 @@ impl Scanner {
                     let name = self.key_name(chunk, start, end);
                     self.doubtful_key(name, chunk, end)?;
                 }
-                // Nearly always the colon follows at once.
                 if chunk.bytes.get(end) == Some(&b':') {
                     return Continue(self.expect(Expect::Value, end));
                 }

@@ -130,8 +130,8 @@ fn stops(word: u64) -> u64 {
     quotes_and_controls | backslashes
 }
 
-/// Finds a byte from `pos` on, eight at a time: `marks` sets bits in the bytes that are looked for, and in none below the
-/// lowest of them. Without such a byte it is the input's end.
+/// Finds a byte from `pos` on, eight at a time: `marks` sets bits in the bytes that are looked for, and in none below
+/// the lowest of them. Without such a byte it is the input's end.
 #[inline]
 fn find(input: &[u8], mut pos: usize, marks: impl Fn(u64) -> u64) -> usize {
     while let Some(bytes) = input.get(pos..).and_then(|rest| rest.first_chunk()) {

@@ -30,15 +30,9 @@ fn good() -> Vec<String> {
         r#"{"tool":"y","x":[{"ip":1}],"hosts":[2,3]}"#.into(),
         r#"{"tool":"y","credentials":["a"],"hosts":[2,3]}"#.into(),
     ];
-    let printed = compact.clone().into_iter().flat_map(|document| {
-        ["", "  "].map(|indent| {
-            let value: serde_json::Value = serde_json::from_str(&document).unwrap();
-            let mut printed = Vec::new();
-            let format = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
-            let mut serializer = serde_json::Serializer::with_formatter(&mut printed, format);
-            serde::Serialize::serialize(&value, &mut serializer).unwrap();
-            String::from_utf8(printed).unwrap()
-        })
+    let printed = compact.iter().flat_map(|document| {
+        let document = serde_json::from_str(document).unwrap();
+        ["", "  "].map(|indent| print(&document, indent))
     });
     compact.iter().cloned().chain(printed).collect()
 }

@@ -192,6 +192,8 @@ fn a_document_without_lists_is_a_fault() {
         let document = format!("{{\"hosts\":{value}}}");
         check(&document, &[&format!("HostsNotList {}", document.as_bytes().escape_ascii())]);
     }
+    check(r#"{"hosts":5,"hosts":[1]}"#, &["host 1", r#"HostsNotList {\"hosts\":5,\"hosts\":[1]}"#]);
+    check(r#"{"hosts":[1],"hosts":5}"#, &["host 1", r#"HostsNotList {\"hosts\":[1],\"hosts\":5}"#]);
     check(
         "{\"hosts\":null,\"credentials\":[1]}",
         &["credential 1", "HostsNotList {\\\"hosts\\\":null,\\\"credentials\\\":[1]}"],
@@ -246,25 +248,33 @@ fn a_piece_above_the_limit_costs_that_piece() {
 
 #[test]
 fn memory_comes_back_after_a_large_piece() {
-    let mut framer = Framer::new(1 << 20);
-    let mut most = 0;
+    const PIECE_BYTES_MAX: usize = 1_000_000;
+    let mut framer = Framer::new(PIECE_BYTES_MAX);
     let mut feed = |mut input: &[u8], pieces: usize| {
         for _ in 0..pieces {
             assert!(framer.next(&mut input).is_some());
         }
         assert!(framer.next(&mut input).is_none());
-        most = most.max(framer.kept_bytes());
+        assert!(framer.kept_bytes() <= PIECE_BYTES_MAX);
         framer.kept_bytes()
     };
     feed(b"{\"hosts\":[\"", 0);
     for _ in 0..15 {
         feed(&[b'a'; 1 << 16], 0);
     }
-    assert!(feed(b"\",", 1) < 64 << 10);
+    assert!(feed(b"\",", 1) < 64 << 10, "after a piece that was cut");
     feed(b"\"", 0);
-    for _ in 0..100 {
+    for _ in 0..16 {
         feed(&[b'a'; 1 << 16], 0);
     }
-    assert!(feed(b"\"", 1) < 64 << 10);
-    assert!(most <= (1 << 20) + 1024, "{most}");
+    assert!(feed(b"a", 0) < 64 << 10, "within a piece that is too large");
+    assert!(feed(b"\"", 1) < 64 << 10, "after it");
+}
+
+#[test]
+fn ten_thousand_bad_lines_are_ten_thousand_faults() {
+    let stream = "no JSON\n".repeat(10_000) + GOOD;
+    let told = read(stream.as_bytes().chunks(4096), 1 << 20);
+    assert_eq!(told.len(), 10_002);
+    assert!(told[..10_000].iter().all(|line| line == "NotJson no JSON"));
 }

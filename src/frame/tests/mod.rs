@@ -65,6 +65,15 @@ fn check(stream: impl AsRef<[u8]>, expected: &[&str]) {
     assert_eq!(read_split(stream, 1 << 20), expected, "{}", stream.escape_ascii());
 }
 
+/// A document as other programs print it, over many lines.
+fn print(document: &serde_json::Value, indent: &str) -> String {
+    let mut printed = Vec::new();
+    let format = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
+    let mut serializer = serde_json::Serializer::with_formatter(&mut printed, format);
+    serde::Serialize::serialize(document, &mut serializer).unwrap();
+    String::from_utf8(printed).unwrap()
+}
+
 /// A small generator of the same numbers for the same seed (xorshift64*).
 struct Random(u64);
 

@@ -143,8 +143,8 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// What `serde_json` says of a line: `None` if it is no object; else the elements of its lists, if it can tell (it refuses
-/// the values of some strings and numbers that are grammatical).
+/// What `serde_json` says of a line: `None` if it is no object, else the elements of its lists if it can tell (it
+/// refuses the values of some strings and numbers that are grammatical).
 fn judge(line: &[u8]) -> Option<Option<Vec<(String, Value)>>> {
     let line = std::str::from_utf8(line).ok()?;
     serde_json::from_str::<IgnoredAny>(line).ok()?;
@@ -222,6 +222,31 @@ fn damaged_documents_are_judged_as_serde_json_does_and_cost_no_other_line() {
         }
     }
     assert!(whole > 1000 && broken > 1000, "the damage is too much or too little: {whole} whole, {broken} broken");
+}
+
+#[test]
+fn damaged_documents_of_many_lines_cost_nothing_of_the_next_one() {
+    for seed in 0..10_000 {
+        let mut random = Random::new(seed);
+        let document: Value = serde_json::from_str(&document(&mut random).0).unwrap();
+        let indent = random.pick(&["", " ", "    "]);
+        let mut printed = print(&document, indent).into_bytes();
+        let at = random.below(printed.len());
+        match random.below(3) {
+            0 => printed[at] ^= 1 << random.below(8),
+            1 => _ = printed.remove(at),
+            _ => printed.truncate(at),
+        }
+        let next = random.pick(&["{\"hosts\":[{\"good\":1}]}", "{\n\"credentials\":[],\"hosts\": [\n{\"good\":1}]\n}"]);
+        let stream = [&printed, &b"\n"[..], next.as_bytes(), b"\n"].concat();
+        if stream.windows(2).any(|two| two == b"\n\n") {
+            continue; // It may rightly end there.
+        }
+        let told = read([&stream[..]], 1 << 20);
+        let text = stream.escape_ascii();
+        assert_eq!(read(random.split(&stream), 1 << 20), told, "seed {seed}: {text}");
+        assert!(told.ends_with(&read([next.as_bytes()], 1 << 20)), "seed {seed}: {text}: {told:?}");
+    }
 }
 
 /// A line may hold several documents; `serde_json` wants to be asked for each.
