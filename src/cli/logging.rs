@@ -9,7 +9,7 @@ use std::path::Path;
 use log::{LevelFilter, Log, Metadata, Record};
 use simplelog::{Config, ConfigBuilder, WriteLogger, format_description};
 
-/// Lets the agent speak at its level, and its libraries only when something is wrong; at `trace` what they do, too, but never
+/// Makes one line of each record, whatever names and words of others it quotes. Lets the agent speak at its level, and its libraries only when something is wrong; at `trace` what they do, too, but never
 /// all: at their own trace level they print every message, and with it tokens and passwords.
 struct Gate<L> {
     level: LevelFilter,
@@ -55,9 +55,16 @@ impl<L: Log> Log for Gate<L> {
     }
 
     fn log(&self, record: &Record) {
-        if self.enabled(record.metadata()) {
-            self.lines.log(record);
+        if !self.enabled(record.metadata()) {
+            return;
         }
+        let text = record.args().to_string();
+        if !text.contains(char::is_control) {
+            return self.lines.log(record);
+        }
+        let line = text.replace(char::is_control, " ");
+        let metadata = record.metadata().clone();
+        self.lines.log(&Record::builder().metadata(metadata).args(format_args!("{line}")).build());
     }
 
     fn flush(&self) {
@@ -88,10 +95,14 @@ mod tests {
     }
 
     fn written(chosen: LevelFilter, target: &str, level: Level) -> String {
+        written_text(chosen, target, level, "text")
+    }
+
+    fn written_text(chosen: LevelFilter, target: &str, level: Level, text: &str) -> String {
         let to = Written::default();
         let lines = WriteLogger::new(chosen, lines(), to.clone());
         let gate = Gate { level: chosen, lines };
-        gate.log(&Record::builder().target(target).level(level).args(format_args!("text")).build());
+        gate.log(&Record::builder().target(target).level(level).args(format_args!("{text}")).build());
         let bytes = to.0.lock().expect("a lock").clone();
         String::from_utf8(bytes).expect("UTF-8")
     }
@@ -126,5 +137,7 @@ mod tests {
         assert_eq!(digits, "0000-00-00T00:00:00.000Z [INFO] text\n");
         let line = written(LevelFilter::Debug, "faraday_agent::cli", Level::Debug);
         assert!(line.ends_with("Z [DEBUG] faraday_agent::cli: text\n"), "{line}");
+        let line = written_text(LevelFilter::Debug, "faraday_agent::cli", Level::Debug, "a\nb\r\u{1b}c");
+        assert!(line.ends_with("Z [DEBUG] faraday_agent::cli: a b  c\n"), "{line}");
     }
 }
