@@ -54,10 +54,12 @@ fn attributes() -> nix::Result<PosixSpawnAttr> {
     )?;
     attributes.set_pgroup(Pid::from_raw(0))?;
     attributes.set_sigmask(&SigSet::empty())?;
-    // Rust programs ignore SIGPIPE, and what is ignored stays so through exec.
-    let mut ignored = SigSet::empty();
-    ignored.add(Signal::SIGPIPE);
-    attributes.set_sigdefault(&ignored)?;
+    // What is ignored stays so through exec: SIGPIPE by every Rust program, the others by whatever started the agent.
+    let mut deaf_to = SigSet::empty();
+    for signal in [Signal::SIGPIPE, Signal::SIGTERM, Signal::SIGINT] {
+        deaf_to.add(signal);
+    }
+    attributes.set_sigdefault(&deaf_to)?;
     Ok(attributes)
 }
 

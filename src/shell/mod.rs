@@ -1,6 +1,6 @@
 //! Every system call of the agent, and no decision: the reactor (`reactor`) between the engine and what it needs, which is
-//! executors (`children`, with `launch` and `guard`), journals, the websocket (`channel`), posts (`workers`, `poster`) and
-//! the way to the server (`server`, `enrol`, `net`).
+//! `signals`, executors (`children`, with `launch` and `guard`), journals, the websocket (`channel`), posts (`workers`,
+//! `poster`) and the way to the server (`server`, `enrol`, `net`).
 
 mod channel;
 mod children;
@@ -12,6 +12,7 @@ pub mod net;
 mod poster;
 mod reactor;
 mod server;
+mod signals;
 pub mod token_store;
 mod workers;
 
@@ -21,8 +22,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::config::settings::Settings;
 use crate::engine::event::{Now, RunId};
@@ -50,12 +49,7 @@ pub enum StartError {
 /// Runs the agent until it is asked to stop, or cannot go on; gives the exit code.
 pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Result<u8, StartError> {
     // Before the first thread, so that all threads inherit it and only the signalfd sees these signals.
-    let signals = watch_signals().map_err(|error| machine("watching signals", &error))?;
-    if is_ignored(Signal::SIGCHLD) {
-        let why =
-            "whoever started the agent has it ignore SIGCHLD, so it would not see executors end; start it otherwise";
-        return Err(StartError::Machine(why.to_owned()));
-    }
+    let signals = signals::watch().map_err(StartError::Machine)?;
     raise_file_limit();
     let executors = settings.agent.executors.iter().map(Executor::resolve).collect();
     let state = StateDir::open(&settings.agent).map_err(StartError::Machine)?;
@@ -93,23 +87,6 @@ fn own_path() -> PathBuf {
 
 fn machine(doing: &str, error: &dyn std::fmt::Display) -> StartError {
     StartError::Machine(format!("{doing}: {error}"))
-}
-
-fn watch_signals() -> nix::Result<SignalFd> {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
-        signals.add(signal);
-    }
-    signals.thread_block()?;
-    SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-}
-
-/// What is ignored stays so through exec(2). Without /proc nobody can tell.
-fn is_ignored(signal: Signal) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
-    mask & 1 << (signal as i32 - 1) != 0
 }
 
 /// Each run takes three files, and the usual soft limit of 1024 is there for programs that use select(2).
