@@ -95,9 +95,20 @@ impl Standin {
 
     #[track_caller]
     pub fn send_binary(&self, bytes: &[u8]) {
+        self.order_newest(|| Order::Binary(bytes.to_vec()));
+    }
+
+    /// Sends a ping of the websocket itself; its answer is an event.
+    #[track_caller]
+    pub fn send_ping(&self, payload: &[u8]) {
+        self.order_newest(|| Order::Ping(payload.to_vec()));
+    }
+
+    #[track_caller]
+    fn order_newest(&self, order: impl FnOnce() -> Order) {
         self.on_link(|state, link| {
             if let Some(handle) = state.links.get(&link) {
-                handle.order(Order::Binary(bytes.to_vec()));
+                handle.order(order());
             }
         });
     }

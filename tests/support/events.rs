@@ -46,6 +46,11 @@ pub enum What {
     Offline {
         agent: i64,
     },
+    /// The agent's answer to a websocket ping.
+    Pong {
+        link: u64,
+        payload: Vec<u8>,
+    },
     /// A websocket is gone, and how it went.
     Closed {
         link: u64,
@@ -78,6 +83,7 @@ impl fmt::Display for What {
                 write!(f, "join on link {link} refused: {reason}")
             }
             What::Offline { agent } => write!(f, "agent {agent} offline"),
+            What::Pong { link, payload } => write!(f, "link {link} <- pong {}", payload.escape_ascii()),
             What::Closed { link, how } => write!(f, "link {link} closed: {how}"),
         }
     }

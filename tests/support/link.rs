@@ -35,6 +35,7 @@ const CLOSE_1000: [u8; 4] = [0x88, 0x02, 0x03, 0xe8];
 pub enum Order {
     Text(String),
     Binary(Vec<u8>),
+    Ping(Vec<u8>),
     /// A Close frame, with code and reason or with nothing in it.
     Close(Option<(u16, String)>),
     Cut(Cut),
@@ -215,6 +216,7 @@ impl Link {
         match order {
             Order::Text(text) => blocked_is_fine(self.socket.send(Message::text(text))),
             Order::Binary(bytes) => blocked_is_fine(self.socket.send(Message::binary(bytes))),
+            Order::Ping(payload) => blocked_is_fine(self.socket.send(Message::Ping(payload.into()))),
             Order::Close(close) => self.say_close(close),
             Order::Cut(_) | Order::Freeze(_) => Ok(()),
         }
@@ -228,6 +230,10 @@ impl Link {
                     self.shared.change(|state| state.record(What::Received { link, text: text.clone() }));
                     let flow = self.channel.handle_text(&text);
                     self.follow(flow)?;
+                }
+                Ok(Message::Pong(payload)) => {
+                    let (link, payload) = (self.id, payload.to_vec());
+                    self.shared.change(|state| state.record(What::Pong { link, payload }));
                 }
                 Ok(Message::Close(close)) => return Err(self.answer_close(close)),
                 Ok(_) => {}

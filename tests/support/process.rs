@@ -156,6 +156,10 @@ impl AgentProcess {
         self.life.signal(Signal::SIGINT);
     }
 
+    pub fn hang_up(&self) {
+        self.life.signal(Signal::SIGHUP);
+    }
+
     /// SIGKILL, to the agent alone.
     pub fn kill(&self) {
         self.life.signal(Signal::SIGKILL);
