@@ -9,8 +9,8 @@ use std::path::Path;
 use log::{LevelFilter, Log, Metadata, Record};
 use simplelog::{Config, ConfigBuilder, WriteLogger, format_description};
 
-/// Makes one line of each record, whatever names and words of others it quotes. Lets the agent speak at its level, and its libraries only when something is wrong; at `trace` what they do, too, but never
-/// all: at their own trace level they print every message, and with it tokens and passwords.
+/// Makes one line of each record, whatever names and words of others it quotes. Lets the agent speak at its level, and its
+/// libraries only when something is wrong; at `trace` what they do, too, but never all: at their own trace level they print every message, and with it tokens and passwords.
 struct Gate<L> {
     level: LevelFilter,
     lines: L,

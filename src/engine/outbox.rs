@@ -84,9 +84,12 @@ impl Outbox {
         overdue.map(|entry| entry.sent = None).count()
     }
 
-    /// Everything has to be sent once more.
+    /// Everything has to be sent once more, but of each run only the newest.
     pub fn on_link_lost(&mut self) {
         self.recall(Duration::MAX);
+        for entry in std::mem::take(&mut self.entries) {
+            self.push(entry.status);
+        }
     }
 
     pub fn is_empty(&self) -> bool {

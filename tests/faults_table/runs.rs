@@ -85,7 +85,9 @@ fn a_run_says_and_posts_exactly_this() {
         let since = SystemTime::now();
         let id = server.run("e", json!({"TARGET": "192.0.2.1", "SECRET": "hunter2", "N": 80}), &["ws1"])[0];
         server.wait_hosts("ws1", 1, SOON);
-        assert_eq!(payloads(&server, id), [started(&[id])], "before anything is posted");
+        // The two travel by connections of their own, so the server may see either of them first.
+        server.wait_status(id, |status| status.running == Some(true), SOON);
+        assert_eq!(payloads(&server, id), [started(&[id])]);
         touch(&agent, "go");
         server.wait_over(id, SOON);
         check_order(&server, id, "ws1");

@@ -325,7 +325,6 @@ fn a_configuration_with_mistakes_ends_with_exit_2_before_anything_is_sent() {
         ("server.api_port", json!("abc"), "server.api_port: \"abc\" is not a port"),
         ("tokens.agent", json!("short"), "tokens.agent: the value (not shown) is not 64 letters and digits"),
         ("agent.executors", json!({"my scan": {"cmd": "true"}}), "must not be empty or have spaces"),
-        ("agent.executors", json!({"e": {"repo_executor": "ghost.py"}}), "there is no official executor \"ghost\""),
     ] {
         let agent = agent(&server, "true").option(key, value).start();
         assert_eq!(agent.wait_exit(SOON).code(), Some(2), "{key}\n{}", agent.log());

@@ -210,7 +210,7 @@ fn a_stop_has_an_end_although_the_server_is_away() {
     agent.wait_log("SIGTERM: ending 1 runs", SOON);
     agent.terminate();
     check_exit(&agent);
-    assert!(agent.log().contains("is not all delivered; its journal is kept"), "{}", agent.log());
+    assert!(agent.log().contains("what is not delivered is kept in its journal"), "{}", agent.log());
 }
 
 #[test]
