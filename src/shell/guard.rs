@@ -14,6 +14,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
 use nix::unistd::Pid;
 
+use super::null;
+
 /// The agent's end of the pipe.
 #[derive(Debug)]
 pub struct Guard {
@@ -24,10 +26,7 @@ pub struct Guard {
 impl Guard {
     /// Starts the guard from this program's own file. Without one the agent works all the same, and says so.
     pub fn start(own_path: &Path) -> Guard {
-        let mut command = Command::new(own_path);
-        // A group of its own, so that Ctrl-C in a terminal does not reach it.
-        command.arg("guard").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        match command.spawn() {
+        match spawn(own_path) {
             Ok(mut process) => Guard { pipe: process.stdin.take(), process: Some(process) },
             Err(error) => {
                 log::warn!("no guard: {error}; executors would live on if this agent were killed with SIGKILL");
@@ -51,6 +50,13 @@ impl Guard {
             self.pipe = None;
         }
     }
+}
+
+fn spawn(own_path: &Path) -> io::Result<Child> {
+    let mut command = Command::new(own_path);
+    command.arg("guard").stdin(Stdio::piped()).stdout(null::output()?).stderr(null::output()?);
+    // A group of its own, so that Ctrl-C in a terminal does not reach it.
+    command.process_group(0).spawn()
 }
 
 impl Drop for Guard {

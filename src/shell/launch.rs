@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -14,6 +13,8 @@ use std::os::unix::ffi::OsStringExt;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
+
+use super::null;
 
 const SHELL: &str = "/bin/sh";
 
@@ -32,7 +33,7 @@ where
     N: AsRef<OsStr>,
     V: AsRef<OsStr>,
 {
-    let stdin = File::open("/dev/null")?;
+    let stdin = null::input()?;
     let (stdout, child_stdout) = io::pipe()?;
     let (stderr, child_stderr) = io::pipe()?;
     // All of them close on exec; what dup2(2) makes of them does not.

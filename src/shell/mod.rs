@@ -9,6 +9,7 @@ pub mod guard;
 mod journals;
 mod launch;
 pub mod net;
+mod null;
 mod poster;
 mod reactor;
 mod server;

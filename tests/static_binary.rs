@@ -1,0 +1,118 @@
+//! The binary for hosts that have nothing: one file, no shared libraries, small, at work in an empty chroot. Builds it first
+//! (`cargo static`), which takes minutes, therefore apart from the other tests:
+//!
+//! `cargo test --test static_binary -- --ignored --nocapture`
+
+#[path = "static_binary/chroot.rs"]
+mod chroot;
+#[path = "static_binary/elf.rs"]
+mod elf;
+#[path = "static_binary/name_server.rs"]
+mod name_server;
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use serde_json::json;
+
+use chroot::Chroot;
+use elf::Elf;
+use name_server::NameServer;
+use support::{Identity, SOON, Standin};
+
+const BYTES_MAX: u64 = 5_000_000;
+
+/// What `cargo static` makes, made by this program so that it is never an old one.
+static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.arg("static").current_dir(env!("CARGO_MANIFEST_DIR"));
+    // What cargo tells a test about its package would look like a change to the build scripts of dependencies, and RUSTFLAGS
+    // would be used in place of the flags that make the binary static.
+    let told = std::env::vars_os().map(|(name, _)| name);
+    let told = told.filter(|name| {
+        name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
+    });
+    told.for_each(|name| {
+        cargo.env_remove(name);
+    });
+    cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    assert!(cargo.status().is_ok_and(|status| status.success()), "cargo static failed");
+    let target = Path::new(env!("CARGO_BIN_EXE_agent")).ancestors().nth(2).expect("target/debug/agent");
+    target.join("x86_64-unknown-linux-gnu/release/agent")
+});
+
+#[test]
+#[ignore = "builds a binary, see the head of tests/static_binary.rs"]
+fn it_is_one_small_file_without_shared_libraries() {
+    let file = std::fs::read(&*BINARY).expect("just built");
+    let elf = Elf::parse(&file);
+    println!("static binary: {} bytes", file.len());
+    assert!(elf.is_position_independent, "an executable at a fixed address");
+    assert_eq!(elf.interpreter, None);
+    assert_eq!(elf.libraries, 0);
+    assert!((file.len() as u64) < BYTES_MAX, "{} bytes", file.len());
+}
+
+#[test]
+#[ignore = "builds a binary, see the head of tests/static_binary.rs"]
+fn it_works_in_an_empty_chroot() {
+    let chroot = Chroot::new(&BINARY);
+    assert_eq!(chroot.output(&["--version"]), concat!("agent ", env!("CARGO_PKG_VERSION"), "\n"));
+
+    let server = Standin::builder().workspace("ws").start();
+    let agent = chroot.agent(&server).executor("none", "true", json!({})).start();
+    server.wait_joined(SOON);
+    let status = server.wait_over(server.run("none", json!({}), &["ws"])[0], SOON);
+    assert_eq!(status.successful, Some(false));
+    assert!(status.message.contains("could not be started"), "{}", status.message);
+    agent.terminate();
+    assert!(agent.wait_exit(SOON).success());
+    server.wait_offline(SOON);
+}
+
+#[test]
+#[ignore = "builds a binary, see the head of tests/static_binary.rs"]
+fn it_runs_an_executor_where_there_is_nothing_but_a_shell() {
+    let chroot = Chroot::new(&BINARY);
+    chroot.add_shell();
+    let server = Standin::builder().workspace("ws").start();
+    let document = r#"{"hosts":[{"ip":"192.0.2.1","description":"","hostnames":[]}]}"#;
+    let agent = chroot.agent(&server).executor("print", document, json!({})).start();
+    server.wait_joined(SOON);
+    let status = server.wait_over(server.run("print", json!({}), &["ws"])[0], SOON);
+    assert_eq!(status.successful, Some(true), "{}", status.message);
+    assert_eq!(server.host_ips("ws"), ["192.0.2.1"]);
+    let warnings = agent.log().lines().filter(|line| line.contains("[WARN]")).count();
+    assert_eq!(warnings, 0, "{}", agent.log());
+}
+
+#[test]
+#[ignore = "builds a binary, see the head of tests/static_binary.rs"]
+fn it_looks_up_names_and_speaks_tls_there() {
+    for name in ["faraday.hosts.example", "faraday.dns.example"] {
+        let chroot = Chroot::new(&BINARY);
+        chroot.write("etc/hosts", "127.0.0.1 faraday.hosts.example\n");
+        let Some(_names) = NameServer::start() else {
+            println!("not tested: nobody but root may listen on port 53");
+            return;
+        };
+        chroot.write("etc/resolv.conf", &format!("nameserver {}\n", NameServer::ADDRESS));
+        let server = Standin::builder().tls(Identity::self_signed(&[name])).start();
+        let _agent = chroot.agent(&server).option("server.host", name).start();
+        server.wait_joined(SOON);
+    }
+}
+
+#[test]
+#[ignore = "builds a binary, see the head of tests/static_binary.rs"]
+fn it_brings_roots_of_its_own() {
+    let chroot = Chroot::new(&BINARY);
+    let server = Standin::builder().tls(Identity::self_signed(&["127.0.0.1"])).start();
+    let agent = chroot.agent(&server).option("server.ssl_cert", "").start();
+    agent.wait_log("trusting the roots built in", SOON);
+    // Nobody whom those roots know vouches for the stand-in.
+    agent.wait_log("not trusted", SOON);
+    assert!(server.joins().is_empty());
+}
