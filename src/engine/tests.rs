@@ -93,10 +93,15 @@ impl World {
         world
     }
 
-    fn join(&mut self) {
+    /// Up to the join, which has gone out.
+    fn open(&mut self) {
         self.connect();
         self.hear(r#"0{"sid":"s","upgrades":[],"pingTimeout":220000,"pingInterval":60000,"maxPayload":1000000}"#);
         self.hear(r#"40/dispatcher,{"sid":"t"}"#);
+    }
+
+    fn join(&mut self) {
+        self.open();
         let ack = self.join_ack();
         self.hear(&format!("43/dispatcher,{ack}[]"));
     }
@@ -275,4 +280,25 @@ fn document(hosts: usize) -> Vec<u8> {
 
 fn message(status: &Value) -> &str {
     status["message"].as_str().expect("a message")
+}
+
+/// A world with a run that has printed `hosts` hosts; the first post is under way.
+fn running(hosts: usize) -> World {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.run("ok");
+    world.take();
+    world.output(&document(hosts));
+    world
+}
+
+/// The one post among the actions.
+fn the_post(world: &mut World) -> Post {
+    let mut posts = world.posts();
+    assert_eq!(posts.len(), 1, "{posts:?}");
+    world.take();
+    posts.remove(0)
+}
+
+fn lose(world: &mut World) {
+    world.handle(Event::LinkLost { words: "cut".into(), close_reason: None });
 }

@@ -2,23 +2,6 @@
 
 use super::*;
 
-/// A world with a run that has printed `hosts` hosts; the first post is under way.
-fn running(hosts: usize) -> World {
-    let mut world = World::joined(vec![executor("ok", &[])]);
-    world.run("ok");
-    world.take();
-    world.output(&document(hosts));
-    world
-}
-
-/// The one post among the actions.
-fn the_post(world: &mut World) -> Post {
-    let mut posts = world.posts();
-    assert_eq!(posts.len(), 1, "{posts:?}");
-    world.take();
-    posts.remove(0)
-}
-
 /// Plays a server that refuses exactly the hosts numbered `bad`; gives the numbers of posts it took.
 fn play(world: &mut World, hosts: u32, bad: &[u32]) -> u32 {
     let size = (HEADER_BYTES + HOST.len()) as u64;

@@ -2,25 +2,6 @@
 
 use super::*;
 
-fn running(hosts: usize) -> World {
-    let mut world = World::joined(vec![executor("ok", &[])]);
-    world.run("ok");
-    world.take();
-    world.output(&document(hosts));
-    world
-}
-
-fn the_post(world: &mut World) -> Post {
-    let mut posts = world.posts();
-    assert_eq!(posts.len(), 1, "{posts:?}");
-    world.take();
-    posts.remove(0)
-}
-
-fn lose(world: &mut World) {
-    world.handle(Event::LinkLost { words: "cut".into(), close_reason: None });
-}
-
 fn ack_all(world: &mut World) {
     for number in 1..200 {
         world.hear(&format!("43/dispatcher,{number}[]"));
@@ -110,9 +91,7 @@ fn a_stop_that_runs_out_of_time_says_so_to_the_server() {
 #[test]
 fn a_late_token_failure_does_not_take_down_a_new_link() {
     let mut world = World::new(vec![executor("ok", &[])]);
-    world.connect();
-    world.hear(r#"0{"sid":"s","upgrades":[],"pingTimeout":220000,"pingInterval":60000,"maxPayload":1000000}"#);
-    world.hear(r#"40/dispatcher,{"sid":"t"}"#);
+    world.open();
     world.hear(r#"42/dispatcher,["disconnect",{"reason":"Invalid agent token!"}]"#);
     let ack = world.join_ack();
     world.take();
@@ -330,9 +309,7 @@ fn kept_buffer_is_small() {
 #[test]
 fn strangers_refused_joins_do_not_cost_a_good_link() {
     let mut world = World::new(vec![]);
-    world.connect();
-    world.hear(r#"0{"sid":"s","upgrades":[],"pingTimeout":220000,"pingInterval":60000,"maxPayload":1000000}"#);
-    world.hear(r#"40/dispatcher,{"sid":"t"}"#);
+    world.open();
     let ack = world.join_ack();
     world.hear(r#"42/dispatcher,["disconnect",{"reason":"Invalid agent token!"}]"#);
     world.hear(&format!("43/dispatcher,{ack}[]"));

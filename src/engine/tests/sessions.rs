@@ -10,10 +10,6 @@ fn has_disconnected(actions: &[Action]) -> bool {
     actions.iter().any(|action| matches!(action, Action::Disconnect))
 }
 
-fn lose(world: &mut World) {
-    world.handle(Event::LinkLost { words: "cut".into(), close_reason: None });
-}
-
 #[test]
 fn it_dials_at_once_and_joins_in_the_recorded_order() {
     let mut world = World::new(vec![executor("ok", &[("T", ParamType::String, true)])]);
@@ -64,9 +60,7 @@ fn a_refusal_does_not_end_runs_that_are_alive() {
 #[test]
 fn a_refused_join_is_repeated_with_a_fresh_token_on_the_same_connection() {
     let mut world = World::new(vec![]);
-    world.connect();
-    world.hear(r#"0{"sid":"s","upgrades":[],"pingTimeout":220000,"pingInterval":60000,"maxPayload":1000000}"#);
-    world.hear(r#"40/dispatcher,{"sid":"t"}"#);
+    world.open();
     world.hear(r#"42/dispatcher,["disconnect",{"reason":"Invalid agent token!"}]"#);
     let ack = world.join_ack();
     world.take();
@@ -92,9 +86,7 @@ fn somebody_elses_refusal_is_not_taken_for_ours() {
 #[test]
 fn joins_that_are_refused_again_and_again_lead_to_a_new_connection() {
     let mut world = World::new(vec![]);
-    world.connect();
-    world.hear(r#"0{"sid":"s","upgrades":[],"pingTimeout":220000,"pingInterval":60000,"maxPayload":1000000}"#);
-    world.hear(r#"40/dispatcher,{"sid":"t"}"#);
+    world.open();
     for _ in 0..2 {
         world.hear(r#"42/dispatcher,["disconnect",{"reason":"Invalid agent token!"}]"#);
         let ack = world.join_ack();
