@@ -6,6 +6,9 @@
 //! main → cli → shell → engine → { proto, frame }
 //! ```
 //!
+//! Beside that line, and known only to what stands above them: `config` (of which shell and engine see the checked settings),
+//! `official` (for engine and cli) and `report` (for cli alone). `tests/tidy.rs` holds all of this.
+//!
 //! | part     | owns                                                              | never does |
 //! |----------|-------------------------------------------------------------------|------------|
 //! | `frame`  | bytes → documents → hosts; where a stream ends; journal records    | I/O |

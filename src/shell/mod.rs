@@ -90,11 +90,13 @@ fn machine(doing: &str, error: &dyn std::fmt::Display) -> StartError {
     StartError::Machine(format!("{doing}: {error}"))
 }
 
+/// Enough for 20,000 runs. Executors inherit the limit, and some programs close every file up to it one by one.
+const FILES_MAX: u64 = 65_536;
+
 /// Each run takes three files, and the usual soft limit of 1024 is there for programs that use select(2).
 fn raise_file_limit() {
-    let raised =
-        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
+    let raise = |(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, FILES_MAX.min(hard).max(soft), hard);
+    if let Err(error) = getrlimit(Resource::RLIMIT_NOFILE).and_then(raise) {
         log::debug!("the limit of open files stays as it is: {error}");
     }
 }
