@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::rig::{
     GENERATIONS, agent, await_file, check_order, ended, join, payloads, posts_of, print, run, standin, started, touch,
-    with_both,
+    wait_at_work, with_both,
 };
 use crate::support::{AgentProcess, Cut, Endpoint, Fault, Generation, SOON, Standin, What};
 
@@ -97,7 +97,7 @@ fn a_run_lives_through_a_restart() {
         let server = standin(generation);
         let agent = slow(&server);
         let id = server.run("e", json!({}), &["ws1"])[0];
-        server.wait_hosts("ws1", 1, SOON);
+        wait_at_work(&server, id);
         server.crash(Cut::Fin);
         touch(&agent, "go");
         agent.wait_log("kept, and tried again", SOON);
@@ -124,7 +124,7 @@ fn after_a_lost_link_the_server_is_told_that_runs_are_alive() {
         let server = standin(generation);
         let agent = slow(&server);
         let id = server.run("e", json!({}), &["ws1"])[0];
-        server.wait_hosts("ws1", 1, SOON);
+        wait_at_work(&server, id);
         server.cut_links(Cut::Reset);
         if generation == Generation::SocketIo {
             let gone = server.wait_over(id, SOON);
@@ -149,7 +149,7 @@ fn posts_go_on_while_the_websocket_is_away() {
         let server = standin(generation);
         let agent = slow(&server);
         let id = server.run("e", json!({}), &["ws1"])[0];
-        server.wait_hosts("ws1", 1, SOON);
+        wait_at_work(&server, id);
         server.inject(Fault::answer(502).on(Endpoint::Upgrade));
         server.cut_links(Cut::Fin);
         touch(&agent, "go");
@@ -228,7 +228,7 @@ fn a_black_hole_is_noticed_within_half_a_minute() {
         .iter()
         .map(|server| {
             let id = server.run("e", json!({}), &["ws1"])[0];
-            server.wait_hosts("ws1", 1, SOON);
+            wait_at_work(&server, id);
             server.silence_links();
             id
         })

@@ -109,6 +109,13 @@ pub fn payloads(server: &Standin, id: i64) -> Vec<Value> {
     server.statuses(id).into_iter().map(|status| status.payload).collect()
 }
 
+/// Waits until the server has a run's first status and its first host, which come by connections of their own.
+#[track_caller]
+pub fn wait_at_work(server: &Standin, id: i64) {
+    server.wait_hosts("ws1", 1, SOON);
+    server.wait_status(id, |status| status.running == Some(true), SOON);
+}
+
 /// Runs `e` in `ws1` without arguments and waits for its end; checks the rules of every run on the way.
 #[track_caller]
 pub fn run(server: &Standin) -> (i64, Status) {

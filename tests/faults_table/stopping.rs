@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::rig::{
-    GENERATIONS, agent, await_file, check_order, ended, join, payloads, print, run, standin, started, touch, wait_file,
-    with_both,
+    GENERATIONS, agent, await_file, check_order, ended, join, payloads, print, run, standin, started, touch,
+    wait_at_work, wait_file, with_both,
 };
 use crate::support::{AgentProcess, Cut, Endpoint, Fault, Generation, SOON, Standin, What};
 
@@ -185,7 +185,7 @@ fn a_stop_while_the_link_is_down_still_reports() {
         let command = format!("{}; sleep 600", print("10.0.0.1"));
         let agent = join(&server, agent(&server, &command));
         let id = server.run("e", json!({}), &["ws1"])[0];
-        server.wait_hosts("ws1", 1, SOON);
+        wait_at_work(&server, id);
         let fault = server.inject(Fault::answer(502).on(Endpoint::Upgrade).times(1));
         server.cut_links(Cut::Fin);
         server.wait_hits(fault, 1, SOON);
