@@ -210,6 +210,22 @@ fn runs_that_are_over_leave_nothing_in_the_agent() {
     assert!(journals.is_empty(), "{journals:?}");
 }
 
+/// Somebody has cleared the state directory under the agent, and puts it back.
+#[test]
+fn a_run_that_cannot_be_kept_waits_and_says_so() {
+    let (server, agent) = joined(&format!("touch ran; {}", print("10.0.0.1")));
+    let runs = agent.state_dir().join("runs");
+    fs::remove_dir(&runs).expect("an empty directory");
+    let id = server.run("e", json!({}), &["ws1"])[0];
+    let status = server.wait_status(id, |status| status.message.contains("is paused: No such file"), SOON);
+    assert_eq!(status.running, Some(true));
+    assert!(!agent.dir().join("ran").exists());
+    fs::create_dir(&runs).expect("a directory of our own");
+    let status = server.wait_over(id, SOON);
+    assert_eq!(status.message, ended(&[id], true, "exit code 0; 1 host delivered")["message"]);
+    assert_eq!(server.host_ips("ws1"), ["10.0.0.1"]);
+}
+
 #[test]
 fn fifty_runs_at_once_are_fifty_runs() {
     let server = standin(Generation::SocketIo);
