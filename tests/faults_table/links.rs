@@ -228,7 +228,7 @@ fn a_black_hole_is_noticed_within_half_a_minute() {
         .iter()
         .map(|server| {
             let id = server.run("e", json!({}), &["ws1"])[0];
-            wait_at_work(&server, id);
+            wait_at_work(server, id);
             server.silence_links();
             id
         })
