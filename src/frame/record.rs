@@ -12,10 +12,14 @@
 //! ```
 //!
 //! A crash can leave a record's beginning at the end of the file, or zeros (the file had grown, its bytes were not yet
-//! written); neither passes for a record. A reader stops at the first record that does not decode, and the file is cut
-//! there.
+//! written); neither passes for a record. A reader (`Replay`) stops at the first record that does not decode, and the file
+//! is cut there.
 
 use std::fmt;
+
+mod replay;
+
+pub use replay::Replay;
 
 /// What stands before a payload.
 pub const HEADER_BYTES: usize = 9;
@@ -27,17 +31,29 @@ pub const PAYLOAD_BYTES_MAX: usize = 128 * 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Kind {
-    /// The run that the journal belongs to, as JSON: always the first record.
+    /// The run that the journal belongs to, as JSON: the first record of each of its files.
     Run = 1,
     /// A host, as it was cut from the stream.
     Host = 2,
     /// A credential, likewise.
     Credential = 3,
+    /// How far one workspace has got, as JSON; the last one of a workspace counts.
+    Settled = 4,
+    /// The process group of the executor, as JSON.
+    Process = 5,
+    /// How the executor ended, as JSON: no piece comes behind it.
+    Ended = 6,
 }
 
 impl Kind {
     fn from_number(number: u8) -> Option<Kind> {
-        [Kind::Run, Kind::Host, Kind::Credential].into_iter().find(|&kind| kind as u8 == number)
+        let kinds = [Kind::Run, Kind::Host, Kind::Credential, Kind::Settled, Kind::Process, Kind::Ended];
+        kinds.into_iter().find(|&kind| kind as u8 == number)
+    }
+
+    /// Whether it is something to deliver, and not a note about the run.
+    pub fn is_piece(self) -> bool {
+        matches!(self, Kind::Host | Kind::Credential)
     }
 }
 
@@ -109,7 +125,7 @@ impl std::error::Error for DecodeError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     pub payload_bytes: usize,
-    /// A kind, if the checksum bears it out.
+    /// What kind it says that the record is; believe it when the checksum bears it out.
     number: u8,
     checksum: u32,
 }
@@ -126,6 +142,11 @@ impl Header {
             return Err(DecodeError::Corrupt(Damage::Length(length)));
         }
         Ok(Header { payload_bytes: length as usize, number, checksum: u32::from_le_bytes([c0, c1, c2, c3]) })
+    }
+
+    /// Whether it claims to be a piece, whose payload need not be kept to know the run.
+    fn claims_piece(self) -> bool {
+        Kind::from_number(self.number).is_some_and(Kind::is_piece)
     }
 
     /// A check of the payload as it passes by.
