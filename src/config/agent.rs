@@ -1,7 +1,8 @@
 //! The section `agent`: its name, its limits, and the executors. Driven by `config::check`.
 
 use crate::config::kind::{
-    COMMAND, COUNT, NAME, NUMBER, OFFICIAL, PARAM_TYPE, PATH, SECONDS, SECONDS_OR_ZERO, SWITCH, TEXT, VARENV,
+    BYTES, COMMAND, COUNT, DAYS, MILLISECONDS_OR_ZERO, NAME, NUMBER, OFFICIAL, PARAM_TYPE, PATH, SECONDS,
+    SECONDS_OR_ZERO, SWITCH, TEXT, VARENV,
 };
 use crate::config::section::Section;
 use crate::config::settings::{Agent, Executor, Program, Secret};
@@ -20,6 +21,10 @@ pub fn read(root: &mut Section) -> Option<Agent> {
         state_dir: section.optional("state_dir", &PATH).flatten(),
         concurrent_runs_max: section.optional("max_concurrent_runs", &COUNT),
         stop_grace: section.optional("stop_grace_s", &SECONDS_OR_ZERO).unwrap_or(usual.stop_grace),
+        sync_after: section.optional("sync_ms", &MILLISECONDS_OR_ZERO).unwrap_or(usual.sync_after),
+        journal_bytes_max: section.optional("journal_bytes_max", &BYTES).unwrap_or(usual.journal_bytes_max),
+        delivery_grace: section.optional("delivery_grace_s", &SECONDS_OR_ZERO).unwrap_or(usual.delivery_grace),
+        retry_max: section.optional("retry_days", &DAYS).unwrap_or(usual.retry_max),
     };
     section.close();
     Some(agent)

@@ -93,6 +93,17 @@ pub const SECONDS: Kind<Duration> = Kind::new("a number of seconds (more than 0,
 
 pub const SECONDS_OR_ZERO: Kind<Duration> = Kind::new("a number of seconds (0 to 31622400)", |text| seconds(text, 1.0));
 
+pub const MILLISECONDS_OR_ZERO: Kind<Duration> =
+    Kind::new("a number of milliseconds (0 to 31622400000)", |text| seconds(text, 0.001));
+
+pub const DAYS: Kind<Duration> = Kind::new("a number of days (more than 0, at most 366)", |text| {
+    seconds(text, 86_400.0).filter(|time| !time.is_zero())
+});
+
+/// With less there would be no room for the journals of a few runs at once.
+pub const BYTES: Kind<u64> =
+    Kind::new("a whole number of bytes (at least 1048576)", |text| number(text).filter(|bytes| *bytes >= 1 << 20));
+
 pub const PROTOCOL: Kind<ProtocolChoice> = Kind::new("auto, socketio or websocket", |text| match text {
     "auto" => Some(ProtocolChoice::Auto),
     "socketio" => Some(ProtocolChoice::SocketIo),
@@ -130,6 +141,8 @@ mod tests {
     use std::fmt::Debug;
 
     use super::*;
+
+    const SECONDS_366: Duration = Duration::from_secs(31_622_400);
 
     fn check<T: PartialEq + Debug, const N: usize>(kind: &Kind<T>, table: [(&str, Option<T>); N]) {
         for (text, expected) in table {
@@ -188,6 +201,15 @@ mod tests {
             ],
         );
         check(&SECONDS_OR_ZERO, [("0", Some(Duration::ZERO)), ("-0.1", None)]);
+        check(
+            &MILLISECONDS_OR_ZERO,
+            [("0", Some(Duration::ZERO)), ("1500", Some(Duration::from_millis(1500))), ("-1", None)],
+        );
+        check(
+            &DAYS,
+            [("0.5", Some(Duration::from_secs(43_200))), ("366", Some(SECONDS_366)), ("0", None), ("367", None)],
+        );
+        check(&BYTES, [("1048576", Some(1 << 20)), ("1048575", None), ("4294967296", Some(4 << 30)), ("4G", None)]);
     }
 
     #[test]

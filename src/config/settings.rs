@@ -56,6 +56,14 @@ pub struct Agent {
     pub concurrent_runs_max: Option<usize>,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
+    /// `agent.sync_ms`: from a write to a journal to its sync; zero is at once.
+    pub sync_after: Duration,
+    /// All journals together.
+    pub journal_bytes_max: u64,
+    /// From the end of an executor until the server is told that something still waits for it.
+    pub delivery_grace: Duration,
+    /// `agent.retry_days`: what the server has not taken for this long is set aside.
+    pub retry_max: Duration,
 }
 
 /// What an agent is that was told nothing: no name, no executors, and every limit at its usual value.
@@ -68,6 +76,10 @@ impl Default for Agent {
             state_dir: None,
             concurrent_runs_max: None,
             stop_grace: Duration::from_secs(10),
+            sync_after: Duration::from_millis(1000),
+            journal_bytes_max: 4 << 30,
+            delivery_grace: Duration::from_secs(60),
+            retry_max: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }
