@@ -4,8 +4,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::Profile;
 use super::backoff::{Backoff, Random};
-use super::event::{Action, Now};
+use super::disk::Disk;
+use super::event::{Action, Now, RunId};
 use super::outbox::Outbox;
 use super::timers::{Timer, Timers};
 
@@ -16,25 +18,38 @@ pub struct Agenda {
     pub timers: Timers,
     pub actions: VecDeque<Action>,
     pub outbox: Outbox,
+    pub disk: Disk,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
+    /// From the end of an executor until the server is told that something still waits for it.
+    pub delivery_grace: Duration,
+    /// What the server has not taken for this long is set aside.
+    pub retry_max: Duration,
     random: Random,
 }
 
 impl Agenda {
-    pub fn new(now: Now, seed: u64, stop_grace: Duration) -> Agenda {
+    pub fn new(now: Now, profile: &Profile) -> Agenda {
         Agenda {
             now,
             timers: Timers::default(),
             actions: VecDeque::new(),
             outbox: Outbox::new(),
-            stop_grace,
-            random: Random::new(seed),
+            disk: Disk::new(profile.disk),
+            stop_grace: profile.stop_grace,
+            delivery_grace: profile.delivery_grace,
+            retry_max: profile.retry_max,
+            random: Random::new(profile.seed),
         }
     }
 
     pub fn act(&mut self, action: Action) {
         self.actions.push_back(action);
+    }
+
+    /// The run has something to write into its journal.
+    pub fn write(&mut self, run: RunId) {
+        self.disk.want(run, self.now.up, &mut self.timers);
     }
 
     /// Sets `timer` to `pause` from now.

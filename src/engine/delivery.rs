@@ -1,11 +1,11 @@
 //! One run's way into one workspace: what is posted next, and what an answer means. Holds a cursor into the journal and nothing
 //! of its content; the worker that reads the journal tells how far it came. One post at a time, so order holds.
 //!
-//! Invariant: everything before `cursor` is settled, that is delivered or refused by the server; nothing behind it is.
-//!
-//! A 400 speaks of a whole body. To find the piece that it means, the next body is half as large, and so on down to one piece,
-//! which is refused; then bodies grow again from one. Before a piece is blamed, an empty body shows whether the server takes
-//! anything at all for this execution (it does not when the execution was deleted or belongs to another workspace).
+//! Invariant: everything before `cursor` is settled, that is delivered or set aside; nothing behind it is, but for a piece that
+//! was sent ahead to clear another one of suspicion.
+
+mod patience;
+mod search;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,52 +15,57 @@ use crate::proto::bulk::Envelope;
 use crate::proto::excerpt::excerpt;
 
 use super::agenda::Agenda;
-use super::backoff::Backoff;
-use super::event::{Outcome, Post, PostId, Posted};
+use super::event::{Action, Outcome, Post, PostId, Posted, Range, SetAside};
+use super::journal::Journal;
+use super::note::Settled;
 use super::timers::Timer;
+
+use patience::{Patience, Trouble};
+use search::{Blame, Judgement, Search};
 
 /// A body holds at most this many pieces …
 pub const PIECES_MAX: u32 = 500;
 /// … and about this many bytes, unless one piece alone is larger.
 pub const BYTES_MAX: u64 = 1_000_000;
-const RETRY_FIRST: Duration = Duration::from_millis(500);
-const RETRY_MAX: Duration = Duration::from_secs(60);
-/// A server that asks for more by `Retry-After` is asked again after this all the same.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 /// A journal that could not be read so often in a row will not be.
 const READS_MAX: u32 = 5;
 
-/// The way from a refused body to the piece that it was refused for.
-#[derive(Debug)]
-enum Search {
-    Idle,
-    /// The next so many pieces were refused together. Does the server take anything at all?
-    Probing {
-        suspects: u32,
-        upto: u64,
-        words: String,
-    },
-    /// It does: one of the next so many pieces is bad.
-    Narrowing {
-        suspects: u32,
-    },
-}
-
-/// What an answer came to.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// The server took the body, or said no to it; the next one may go.
-    Answered,
-    /// Neither yes nor no; `Timer::Post` is set. `reachable` tells whether the server answered at all.
-    Waiting { reachable: bool },
-}
-
+/// What a delivery may ask a worker for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Pieces,
     /// An empty body, to learn whether the server takes anything for this execution.
     Probe,
+    /// Pieces behind the one under suspicion.
+    Beyond,
     Closing,
+    SetAside,
+}
+
+/// Pieces on their way into the file of refused ones.
+#[derive(Debug)]
+struct Aside {
+    upto: u64,
+    words: String,
+}
+
+/// Pieces that the server has though those before them are not settled.
+#[derive(Clone, Copy, Debug)]
+struct Ahead {
+    from: u64,
+    upto: u64,
+    pieces: u32,
+}
+
+/// What an answer came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Whether the server, or the disk, answered at all.
+    pub reachable: bool,
+    /// The server took a body with pieces in it.
+    pub took_pieces: bool,
+    /// The run's status says something else now.
+    pub news: bool,
 }
 
 #[derive(Debug)]
@@ -70,6 +75,8 @@ pub struct Delivery {
     envelope: Arc<Envelope>,
     /// Journal offset before which everything is settled.
     cursor: u64,
+    /// How many pieces that is.
+    settled: u64,
     /// What is under way.
     flying: Option<Kind>,
     /// Whether this delivery stands in the engine's queue.
@@ -78,13 +85,16 @@ pub struct Delivery {
     pieces_max: u32,
     bytes_max: u64,
     search: Search,
+    blame: Blame,
+    ahead: Option<Ahead>,
+    aside: Option<Aside>,
     closed: bool,
-    unreached: bool,
     /// Tries to read the journal that failed.
     unread: u32,
-    backoff: Backoff,
-    trouble: Option<String>,
+    patience: Patience,
     refusals: Refusals,
+    /// The journal does not know yet how far this is.
+    pub note_is_due: bool,
 }
 
 /// What the server did not take.
@@ -104,23 +114,41 @@ impl Refusals {
 }
 
 impl Delivery {
-    pub fn new(id: PostId, workspace: Arc<str>, envelope: Arc<Envelope>, start: u64) -> Delivery {
+    /// `settled` is what an agent before this one knew, if there was one.
+    pub fn new(id: PostId, workspace: Arc<str>, envelope: Arc<Envelope>, settled: Settled) -> Delivery {
         Delivery {
             id,
             workspace,
             envelope,
-            cursor: start,
+            cursor: settled.upto,
+            settled: settled.pieces,
             flying: None,
             queued: false,
             pieces_max: PIECES_MAX,
             bytes_max: BYTES_MAX,
             search: Search::Idle,
-            closed: false,
-            unreached: false,
+            blame: Blame::default(),
+            ahead: None,
+            aside: None,
+            closed: settled.closed,
             unread: 0,
-            backoff: Backoff::new(RETRY_FIRST, RETRY_MAX),
-            trouble: None,
-            refusals: Refusals::default(),
+            patience: Patience::new(Duration::from_secs(settled.waited_s)),
+            refusals: Refusals { pieces: settled.refused, first: settled.first, barred: settled.barred },
+            note_is_due: false,
+        }
+    }
+
+    /// What the journal has to know of it.
+    pub fn note(&self, now: Duration) -> Settled {
+        Settled {
+            workspace: self.id.workspace,
+            upto: self.cursor,
+            pieces: self.settled,
+            refused: self.refusals.pieces,
+            first: self.refusals.first.clone(),
+            barred: self.refusals.barred.clone(),
+            closed: self.closed,
+            waited_s: self.patience.waited(now).as_secs(),
         }
     }
 
@@ -129,109 +157,173 @@ impl Delivery {
         excerpt(&self.workspace, 80)
     }
 
-    /// Whether nothing more will be posted.
-    pub fn is_closed(&self) -> bool {
-        self.closed || self.refusals.barred.is_some()
+    /// Everything before this offset is settled.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// How many pieces are settled.
+    pub fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// Whether nothing of what the journal holds is left to post, nor an end to tell.
+    pub fn is_done(&self, journal: &Journal) -> bool {
+        let is_settled = self.cursor >= journal.pieces_end() && self.aside.is_none();
+        self.closed || self.is_unreadable() || (self.refusals.barred.is_some() && is_settled)
     }
 
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
     }
 
-    /// What is waited for, for the log of an agent that has to go.
-    pub fn waiting_words(&self) -> String {
-        format!(
-            "workspace {}: {}",
-            self.shown_workspace(),
-            self.trouble.as_deref().unwrap_or("its posts are under way")
-        )
+    /// Why the server has not taken what waits, if that was asked already.
+    pub fn trouble_words(&self) -> Option<&str> {
+        self.patience.trouble().map(|trouble| trouble.words.as_str())
+    }
+
+    /// Whether somebody has to do something on the server.
+    pub fn wants_person(&self) -> bool {
+        self.patience.trouble().is_some_and(|trouble| trouble.wants_person)
     }
 
     /// Whether it ended because of the journal and not of the server.
-    pub fn is_unread(&self) -> bool {
-        self.unread == READS_MAX && self.refusals.barred.is_some()
+    pub fn is_unreadable(&self) -> bool {
+        self.unread > READS_MAX
     }
 
     /// The next try need not wait, and the one after it not long.
     pub fn hurry(&mut self, agenda: &mut Agenda) {
-        self.backoff.reset();
+        self.patience.hurry();
         agenda.timers.clear(Timer::Post(self.id));
     }
 
     /// Whether it waits because the last post got no answer at all.
     pub fn is_unreached(&self) -> bool {
-        self.unreached
+        self.patience.trouble().is_some_and(|trouble| trouble.unreached)
     }
 
-    /// Whether there is something to post, as `next_post` sees it.
-    pub fn has_post(&self, end: u64, ended: Option<Duration>) -> bool {
-        self.flying.is_none() && !self.is_closed() && (self.cursor < end || ended.is_some())
+    /// Whether there is something for a worker to do.
+    pub fn has_post(&self, journal: &Journal, has_ended: bool) -> bool {
+        self.next(journal, has_ended).is_some()
     }
 
-    /// The next body: pieces of the journal up to `end`, or the closing one once `ended` says how long the run took.
-    pub fn next_post(&mut self, end: u64, ended: Option<Duration>) -> Option<Post> {
-        if !self.has_post(end, ended) {
+    /// What comes next, and with which pieces.
+    fn next(&self, journal: &Journal, has_ended: bool) -> Option<(Kind, Range)> {
+        if self.flying.is_some() || self.closed || self.is_unreadable() {
             return None;
         }
-        let (kind, upto, duration) = if let Search::Probing { .. } = self.search {
-            (Kind::Probe, self.cursor, None)
-        } else if self.cursor < end {
-            (Kind::Pieces, end, None)
-        } else {
-            (Kind::Closing, self.cursor, Some(ended?))
-        };
+        let none = Range { segment: self.cursor, from: self.cursor, upto: self.cursor };
+        let pieces = journal.range(self.cursor).map(|range| match self.ahead {
+            Some(ahead) if range.from < ahead.from => Range { upto: range.upto.min(ahead.from), ..range },
+            _ => range,
+        });
+        if let Some(aside) = &self.aside {
+            let range = pieces?;
+            return Some((Kind::SetAside, Range { upto: range.upto.min(aside.upto), ..range }));
+        }
+        match (&self.search, pieces) {
+            (Search::Probing { .. }, _) => Some((Kind::Probe, none)),
+            (Search::Beyond { from }, _) => match journal.range(*from) {
+                Some(beyond) => Some((Kind::Beyond, beyond)),
+                None => Some((Kind::Probe, none)),
+            },
+            (_, Some(range)) if self.refusals.barred.is_some() => Some((Kind::SetAside, range)),
+            (_, Some(range)) => Some((Kind::Pieces, range)),
+            (_, None) if has_ended && self.refusals.barred.is_none() => Some((Kind::Closing, none)),
+            (_, None) => None,
+        }
+    }
+
+    /// The next thing for a worker: pieces of the journal, or the closing post once `took` says how long the run took.
+    pub fn next_post(&mut self, journal: &Journal, took: Option<Duration>, agenda: &Agenda) -> Option<Action> {
+        let (kind, range) = self.next(journal, took.is_some())?;
         self.flying = Some(kind);
-        Some(Post {
+        if kind == Kind::SetAside {
+            return Some(Action::SetAside(self.set_aside(range, agenda)));
+        }
+        let pieces_max = match self.search {
+            Search::Narrowing { suspects } => (suspects / 2).max(1),
+            Search::Beyond { .. } => 1,
+            _ => self.pieces_max,
+        };
+        Some(Action::Post(Post {
             id: self.id,
             workspace: self.workspace.clone(),
             envelope: self.envelope.clone(),
-            from: self.cursor,
-            upto,
-            pieces_max: match self.search {
-                Search::Narrowing { suspects } => (suspects / 2).max(1),
-                _ => self.pieces_max,
-            },
+            range,
+            pieces_max,
             bytes_max: self.bytes_max,
-            duration,
-        })
+            duration: took.filter(|_| kind == Kind::Closing),
+        }))
     }
 
-    pub fn on_posted(&mut self, posted: Posted, agenda: &mut Agenda) -> Settled {
-        self.unreached = false;
+    fn set_aside(&self, range: Range, agenda: &Agenda) -> SetAside {
+        let words = match (&self.aside, &self.refusals.barred) {
+            (Some(aside), _) => aside.words.clone(),
+            (None, barred) => barred.clone().unwrap_or_default(),
+        };
+        SetAside {
+            id: self.id,
+            workspace: self.workspace.clone(),
+            execution_id: self.envelope.execution_id,
+            range,
+            words,
+            utc: agenda.now.utc,
+        }
+    }
+
+    /// A worker is done. `taken` is how many bodies with pieces the server has taken, of any delivery.
+    pub fn on_posted(&mut self, posted: Posted, journal: &Journal, taken: u64, agenda: &mut Agenda) -> Answered {
         let Some(kind) = self.flying.take() else {
             debug_assert!(false, "an answer to no post");
-            return Settled::Answered;
+            return Answered { reachable: true, took_pieces: false, news: false };
         };
-        match posted.outcome {
-            Outcome::Answer { status: 201, .. } => self.on_taken(kind, posted.upto, posted.pieces),
+        let (had_trouble, settled) = (self.wants_person(), (self.cursor, self.closed, self.refusals.barred.is_some()));
+        let mut took_pieces = false;
+        let trouble = match posted.outcome {
+            Outcome::Answer { status: 201, .. } => {
+                took_pieces = posted.pieces > 0;
+                self.on_taken(kind, posted.upto, posted.pieces);
+                None
+            }
             Outcome::Answer { status: 413, .. } if posted.pieces > 1 => {
                 self.bytes_max = ((posted.upto - self.cursor) / 2).min(self.bytes_max / 2).max(HEADER_BYTES as u64);
+                None
             }
             Outcome::Answer { status: status @ (400 | 413), words, .. } => {
                 self.on_refused(kind, posted.upto, posted.pieces, format!("{status}: {words}"));
+                None
             }
             Outcome::Answer { status, words, retry_after } => {
-                let words = format!("{status}: {words}{}", advice(status));
-                self.wait(words, retry_after.unwrap_or_default().min(RETRY_AFTER_MAX), agenda);
-                return Settled::Waiting { reachable: true };
+                let trouble = Trouble::answered(status, &words);
+                let is_settled =
+                    status >= 500 && self.on_server_error(kind, posted.upto, posted.pieces, &trouble, taken);
+                (!is_settled).then_some((trouble, retry_after.unwrap_or_default()))
             }
-            Outcome::NoAnswer { words } => {
-                self.wait(words, Duration::ZERO, agenda);
-                self.unreached = true;
-                return Settled::Waiting { reachable: false };
+            Outcome::NoAnswer { words } => Some((Trouble::unreached(words), Duration::ZERO)),
+            Outcome::Unreadable { words } => self.on_unreadable(words).map(|trouble| (trouble, Duration::ZERO)),
+            Outcome::SetAside => {
+                self.on_set_aside(posted.upto, posted.pieces);
+                None
             }
-            Outcome::Unreadable { words } if self.unread < READS_MAX => {
-                self.unread += 1;
-                self.wait(words, Duration::ZERO, agenda);
-                return Settled::Waiting { reachable: true };
-            }
-            Outcome::Unreadable { words } => self.bar(words),
-        }
-        self.backoff.reset();
-        if self.trouble.take().is_some() {
+            Outcome::Unwritable { words } => Some((Trouble::own(words), Duration::ZERO)),
+        };
+        let reachable = trouble.as_ref().is_none_or(|(trouble, _)| !trouble.unreached);
+        let is_other = match trouble {
+            Some((trouble, retry_after)) => self.wait(kind, trouble, retry_after, journal, agenda),
+            None => self.go_on(),
+        };
+        self.note_is_due |= settled != (self.cursor, self.closed, self.refusals.barred.is_some());
+        Answered { reachable, took_pieces, news: is_other && (had_trouble || self.wants_person()) }
+    }
+
+    fn go_on(&mut self) -> bool {
+        let over = self.patience.reset();
+        if over.is_some() {
             log::info!("{self}: the server answers again");
         }
-        Settled::Answered
+        over.is_some()
     }
 
     fn on_taken(&mut self, kind: Kind, upto: u64, pieces: u32) {
@@ -239,21 +331,48 @@ impl Delivery {
         match kind {
             Kind::Closing => self.closed = true,
             Kind::Probe => match std::mem::replace(&mut self.search, Search::Idle) {
-                Search::Probing { suspects: 1, upto, words } => self.refuse_piece(upto, words),
+                Search::Probing { suspects: 1, upto, words } => self.refuse(upto, words),
                 Search::Probing { suspects, .. } => self.search = Search::Narrowing { suspects },
+                Search::Beyond { .. } => {
+                    self.blame.on_probe_taken();
+                    self.search = Search::Narrowing { suspects: 1 };
+                }
                 _ => debug_assert!(false, "a probe without a question"),
             },
+            Kind::Beyond => self.on_taken_ahead(upto, pieces),
             Kind::Pieces => {
                 debug_assert!(upto > self.cursor);
-                self.cursor = upto;
+                self.blame.clear();
+                self.settle(upto, pieces);
                 self.pieces_max = (self.pieces_max * 2).min(PIECES_MAX);
-                if let Search::Narrowing { suspects } = &mut self.search {
-                    *suspects = suspects.saturating_sub(pieces);
-                    if *suspects == 0 {
-                        self.search = Search::Idle;
-                    }
+                match &mut self.search {
+                    Search::Narrowing { suspects } if *suspects > pieces => *suspects -= pieces,
+                    _ => self.search = Search::Idle,
                 }
             }
+            Kind::SetAside => debug_assert!(false, "no server was asked"),
+        }
+    }
+
+    /// What it says of the piece before it, that one's next try shows.
+    fn on_taken_ahead(&mut self, upto: u64, pieces: u32) {
+        let Search::Beyond { from } = std::mem::replace(&mut self.search, Search::Narrowing { suspects: 1 }) else {
+            debug_assert!(false, "nothing was under suspicion");
+            return;
+        };
+        self.ahead = match self.ahead {
+            Some(ahead) if ahead.upto == from => Some(Ahead { upto, pieces: ahead.pieces + pieces, ..ahead }),
+            // What is forgotten is sent twice, which does no harm.
+            _ => Some(Ahead { from, upto, pieces }),
+        };
+    }
+
+    fn settle(&mut self, upto: u64, pieces: u32) {
+        self.cursor = upto;
+        self.settled += u64::from(pieces);
+        if let Some(ahead) = self.ahead.take_if(|ahead| ahead.from <= upto) {
+            self.cursor = ahead.upto.max(upto);
+            self.settled += u64::from(ahead.pieces);
         }
     }
 
@@ -265,50 +384,115 @@ impl Delivery {
                 self.closed = true;
             }
             (Kind::Probe, _) => self.bar(words),
-            (Kind::Pieces, Search::Narrowing { .. }) if pieces == 1 => self.refuse_piece(upto, words),
-            (Kind::Pieces, Search::Narrowing { .. }) => self.search = Search::Narrowing { suspects: pieces },
-            (Kind::Pieces, _) => self.search = Search::Probing { suspects: pieces, upto, words },
+            // It says nothing of the piece before it, as it was not taken.
+            (Kind::Beyond, _) => self.search = Search::Beyond { from: upto },
+            (_, Search::Narrowing { .. }) if pieces == 1 => self.refuse(upto, words),
+            (_, Search::Narrowing { .. }) => self.search = Search::Narrowing { suspects: pieces },
+            _ => self.search = Search::Probing { suspects: pieces, upto, words },
         }
     }
 
-    fn refuse_piece(&mut self, upto: u64, words: String) {
+    /// Whether the answer led to a decision; if not, the same body has to wait.
+    fn on_server_error(&mut self, kind: Kind, upto: u64, pieces: u32, trouble: &Trouble, taken: u64) -> bool {
+        match kind {
+            Kind::Pieces => {
+                let is_narrowing = matches!(self.search, Search::Narrowing { .. } | Search::Beyond { .. });
+                match self.blame.on_fail(pieces, is_narrowing, taken) {
+                    Judgement::Again => {}
+                    Judgement::Smaller => {
+                        self.search = Search::Narrowing { suspects: pieces };
+                        self.patience.hurry();
+                    }
+                    Judgement::Unclear => {
+                        self.search = Search::Beyond { from: self.ahead.map_or(upto, |ahead| ahead.upto.max(upto)) };
+                    }
+                    Judgement::Guilty => {
+                        self.refuse(upto, trouble.words.clone());
+                        return true;
+                    }
+                }
+            }
+            // Either it is bad too, or the server takes nothing at all.
+            Kind::Beyond => self.search = Search::Beyond { from: upto },
+            Kind::Probe if matches!(self.search, Search::Beyond { .. }) => {
+                self.search = Search::Narrowing { suspects: 1 };
+            }
+            Kind::Probe | Kind::Closing | Kind::SetAside => {}
+        }
+        false
+    }
+
+    fn refuse(&mut self, upto: u64, words: String) {
         log::warn!("{self}: the server refused a host or credential: {words}");
-        self.cursor = upto;
+        self.blame.clear();
         self.search = Search::Idle;
         self.pieces_max = 1;
-        self.refusals.pieces += 1;
-        self.refusals.first.get_or_insert(words);
+        self.aside = Some(Aside { upto, words });
+    }
+
+    fn on_set_aside(&mut self, upto: u64, pieces: u32) {
+        self.settle(upto, pieces);
+        self.refusals.pieces += u64::from(pieces);
+        if let Some(aside) = self.aside.take_if(|aside| aside.upto <= upto) {
+            self.refusals.first.get_or_insert(aside.words);
+        }
+    }
+
+    /// What remains to be waited for.
+    fn on_unreadable(&mut self, words: String) -> Option<Trouble> {
+        self.unread += 1;
+        if !self.is_unreadable() {
+            return Some(Trouble::own(words));
+        }
+        self.bar(words);
+        None
     }
 
     fn bar(&mut self, words: String) {
         log::error!("{self}: nothing of this run is taken: {words}");
+        self.search = Search::Idle;
         self.refusals.barred = Some(words);
     }
 
-    fn wait(&mut self, words: String, at_least: Duration, agenda: &mut Agenda) {
-        let pause = agenda.back_off(&mut self.backoff, at_least, Timer::Post(self.id));
-        if self.trouble.as_deref() == Some(words.as_str()) {
-            log::debug!("{self}: {words}; trying again in {:.1} s", pause.as_secs_f32());
-        } else {
-            log::warn!("{self}: {words}; kept, and tried again until the server takes it");
-            self.trouble = Some(words);
+    /// Whether the trouble is another one than before.
+    fn wait(
+        &mut self,
+        kind: Kind,
+        trouble: Trouble,
+        retry_after: Duration,
+        journal: &Journal,
+        agenda: &mut Agenda,
+    ) -> bool {
+        let words = trouble.words.clone();
+        let news = self.patience.wait(trouble, retry_after, Timer::Post(self.id), agenda);
+        match news {
+            Some(_) => log::warn!("{self}: {words}; kept, and tried again until the server takes it"),
+            None => log::debug!("{self}: {words}; still waiting"),
         }
+        self.note_is_due |= self.patience.is_note_due(agenda.now.up);
+        if self.patience.waited(agenda.now.up) >= agenda.retry_max && kind != Kind::SetAside {
+            self.lose_patience(kind, words, journal);
+            self.hurry(agenda);
+        }
+        news.is_some()
+    }
+
+    /// `retry_days` are over.
+    fn lose_patience(&mut self, kind: Kind, words: String, journal: &Journal) {
+        let words = format!("given up after agent.retry_days: {words}");
+        log::error!("{self}: {words}");
+        self.patience.reset();
+        self.search = Search::Idle;
+        match kind {
+            Kind::Closing => self.closed = true,
+            _ => self.aside = Some(Aside { upto: journal.pieces_end(), words }),
+        }
+        self.note_is_due = true;
     }
 }
 
 impl std::fmt::Display for Delivery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "run {}: workspace {}", self.id.run, self.shown_workspace())
-    }
-}
-
-/// What a person can do about a status that neither takes nor refuses a body. Source: bulk-create.md 1.
-fn advice(status: u16) -> &'static str {
-    match status {
-        401 | 404 => " (the workspace does not exist or is switched off: create it or switch it on)",
-        403 => " (the workspace is read-only, or this agent was deleted on the server)",
-        300..=399 => " (a redirect: check server.host, server.ssl and server.base_route)",
-        200..=299 => " (not the answer of a Faraday server: check server.host and server.base_route)",
-        _ => "",
     }
 }

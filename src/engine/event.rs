@@ -9,6 +9,8 @@ use crate::config::settings::Secret;
 use crate::proto::bulk::Envelope;
 use crate::proto::channel::Protocol;
 
+use super::note::Group;
+
 /// The time at which something happened, told by the shell because the engine has no clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
@@ -60,10 +62,13 @@ pub enum Event<'a> {
 
     Started {
         run: RunId,
+        group: Group,
     },
     StartFailed {
         run: RunId,
         words: String,
+        /// The machine has too little of something at present: files, processes, memory.
+        passing: bool,
     },
     Output {
         run: RunId,
@@ -89,9 +94,14 @@ pub enum Event<'a> {
     Journaled {
         run: RunId,
         bytes: Vec<u8>,
-        /// The journal's new length, or why nothing was written.
-        result: Result<u64, String>,
+        /// Why nothing was written.
+        result: Result<(), String>,
     },
+    /// `Action::Sync` was carried out, or why it was not.
+    Synced {
+        result: Result<(), String>,
+    },
+    /// What came of `Action::Post` or `Action::SetAside`.
     Posted(Posted),
 
     /// SIGTERM or SIGINT.
@@ -118,13 +128,13 @@ pub enum Exit {
     Signal(i32),
 }
 
-/// What came of an `Action::Post`.
+/// What came of an `Action::Post` or an `Action::SetAside`.
 #[derive(Debug)]
 pub struct Posted {
     pub id: PostId,
-    /// Journal offset behind the last piece of the body.
+    /// Journal offset behind the last piece that was in it.
     pub upto: u64,
-    /// How many pieces the body held.
+    /// How many pieces were in it.
     pub pieces: u32,
     pub outcome: Outcome,
 }
@@ -137,6 +147,10 @@ pub enum Outcome {
     NoAnswer { words: String },
     /// The journal could not be read back.
     Unreadable { words: String },
+    /// `Action::SetAside` was carried out: the pieces are safe on disk.
+    SetAside,
+    /// `Action::SetAside` was not.
+    Unwritable { words: String },
 }
 
 /// What the shell is asked to do.
@@ -169,16 +183,35 @@ pub enum Action {
         run: RunId,
     },
 
-    /// To the end of the run's journal, all or nothing.
+    /// A group that an agent before this one left behind.
+    KillLeftover {
+        run: RunId,
+        group: Group,
+    },
+
+    /// To the end of the run's journal, all or nothing: into its file that begins at journal offset `segment`.
     Append {
         run: RunId,
+        segment: u64,
         bytes: Vec<u8>,
+    },
+    /// Bring what was appended to these journals to the disk.
+    Sync {
+        runs: Vec<RunId>,
+    },
+    /// The journal's files that begin before this offset are not needed any more.
+    Trim {
+        run: RunId,
+        before: u64,
     },
     /// The journal is not needed any more.
     Forget {
         run: RunId,
+        /// It could not be read back: to be put out of the way, not removed.
+        damaged: bool,
     },
     Post(Post),
+    SetAside(SetAside),
 
     /// The end of the program.
     Quit {
@@ -210,12 +243,30 @@ pub struct Post {
     pub id: PostId,
     pub workspace: Arc<str>,
     pub envelope: Arc<Envelope>,
-    /// Take pieces from here …
-    pub from: u64,
-    /// … to here at most; the same as `from` for a body without pieces.
-    pub upto: u64,
+    pub range: Range,
     pub pieces_max: u32,
     pub bytes_max: u64,
     /// Set in the closing post: how long the run took.
     pub duration: Option<Duration>,
+}
+
+/// A part of one file of a journal, by journal offsets; it ends with a piece or is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Where the file begins.
+    pub segment: u64,
+    pub from: u64,
+    pub upto: u64,
+}
+
+/// Pieces that cannot be delivered, for the file of refused ones.
+#[derive(Clone, Debug)]
+pub struct SetAside {
+    pub id: PostId,
+    pub workspace: Arc<str>,
+    pub execution_id: i64,
+    pub range: Range,
+    /// Why, for the person who corrects them.
+    pub words: String,
+    pub utc: SystemTime,
 }

@@ -46,6 +46,20 @@ impl Executor {
         executor
     }
 
+    /// One that ran under an earlier configuration and is not in this one.
+    pub fn unknown(name: &str) -> Executor {
+        Executor {
+            name: name.to_owned(),
+            command: String::new(),
+            checks: Vec::new(),
+            params: Vec::new(),
+            varenvs: Vec::new(),
+            timeout: None,
+            category: Vec::new(),
+            tool: String::new(),
+        }
+    }
+
     fn complete(&mut self, official: Official) {
         self.command = official.script.to_owned();
         self.checks = official.manifest.check_cmds;

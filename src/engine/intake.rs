@@ -1,11 +1,12 @@
-//! What a run prints, on its way to the journal: stdout is cut into pieces and booked, stderr into lines for the log. Holds the
-//! records that the journal has not taken yet, and otherwise nothing that grows.
+//! What a run prints, on its way to the journal: stdout is cut into pieces and booked, stderr into lines for the log. Holds
+//! nothing that grows.
 
-use crate::frame::record::{self, Kind};
+use crate::frame::record::Kind;
 use crate::frame::{Framer, Piece};
 use crate::proto::repair::repair;
 
 use super::event::RunId;
+use super::journal::Journal;
 use super::redact::Redactor;
 use super::tally::{Complaints, Tally};
 
@@ -17,7 +18,6 @@ pub struct Intake {
     /// Whether pieces are wanted, and not only counted.
     keeps: bool,
     framer: Framer,
-    records: Vec<u8>,
     pub redactor: Redactor,
     pub tally: Tally,
     pub complaints: Complaints,
@@ -29,11 +29,16 @@ impl Intake {
             run,
             keeps,
             framer: Framer::new(PIECE_BYTES_MAX),
-            records: Vec::new(),
             redactor,
             tally: Tally::default(),
             complaints: Complaints::default(),
         }
+    }
+
+    /// Of a run whose executor ended under an earlier agent.
+    pub fn resumed(run: RunId, hosts: u64, credentials: u64, redactor: Redactor) -> Intake {
+        let tally = Tally { hosts, credentials, ..Tally::default() };
+        Intake { tally, ..Intake::new(run, true, redactor) }
     }
 
     /// Bytes that came after the executor's own end of its output.
@@ -41,15 +46,17 @@ impl Intake {
         self.framer.ignored_bytes()
     }
 
-    pub fn on_stdout(&mut self, mut bytes: &[u8]) {
+    pub fn on_stdout(&mut self, mut bytes: &[u8], journal: &mut Journal) {
         while let Some(piece) = self.framer.next(&mut bytes) {
-            book(piece, self.run, self.keeps, &self.redactor, &mut self.tally, &mut self.records);
+            let into = self.keeps.then_some(&mut *journal);
+            book(piece, self.run, &self.redactor, &mut self.tally, into);
         }
     }
 
-    pub fn on_stdout_ended(&mut self) {
+    pub fn on_stdout_ended(&mut self, journal: &mut Journal) {
         while let Some(piece) = self.framer.finish() {
-            book(piece, self.run, self.keeps, &self.redactor, &mut self.tally, &mut self.records);
+            let into = self.keeps.then_some(&mut *journal);
+            book(piece, self.run, &self.redactor, &mut self.tally, into);
         }
     }
 
@@ -63,29 +70,10 @@ impl Intake {
             log::debug!("{name}: {} more lines, which are not logged", self.complaints.unlogged());
         }
     }
-
-    /// A record that is no piece of the output.
-    pub fn add_record(&mut self, kind: Kind, payload: &[u8]) {
-        record::encode(kind, payload, &mut self.records);
-    }
-
-    pub fn has_records(&self) -> bool {
-        !self.records.is_empty()
-    }
-
-    pub fn take_records(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.records)
-    }
-
-    /// Records that the journal did not take.
-    pub fn give_back(&mut self, records: Vec<u8>) {
-        debug_assert!(self.records.is_empty(), "a journal answers before more is read");
-        self.records = records;
-    }
 }
 
-/// What can be delivered becomes a record, without what the server cannot store; the rest is counted.
-fn book(piece: Piece<'_>, run: RunId, keeps: bool, redactor: &Redactor, tally: &mut Tally, records: &mut Vec<u8>) {
+/// What can be delivered goes into the journal, without what the server cannot store; the rest is counted.
+fn book(piece: Piece<'_>, run: RunId, redactor: &Redactor, tally: &mut Tally, journal: Option<&mut Journal>) {
     let (kind, bytes) = match piece {
         Piece::Host(bytes) => {
             tally.hosts += 1;
@@ -105,7 +93,7 @@ fn book(piece: Piece<'_>, run: RunId, keeps: bool, redactor: &Redactor, tally: &
     };
     let repaired = repair(bytes);
     tally.repaired += u64::from(repaired.is_some());
-    if keeps {
-        record::encode(kind, repaired.as_deref().unwrap_or(bytes), records);
+    if let Some(journal) = journal {
+        journal.add_piece(kind, repaired.as_deref().unwrap_or(bytes));
     }
 }

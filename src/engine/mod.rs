@@ -9,6 +9,9 @@
 //! | `run`       | one run, from its start to its last status |
 //! | `process`   | how a run's process is ended and waited for |
 //! | `intake`    | what of a run's output counts |
+//! | `journal`   | what of a run's output is on disk, in which files |
+//! | `disk`      | whether journals can be written; `writing` writes them |
+//! | `note`      | what a journal says of its run, and `resume` reads after a restart |
 //! | `delivery`  | one run's posts to one workspace |
 //! | `posts`     | whose post goes next |
 //! | `outbox`    | which statuses the server has not acknowledged |
@@ -18,18 +21,23 @@ mod admission;
 mod agenda;
 mod backoff;
 mod delivery;
+mod disk;
 pub mod event;
 pub mod executor;
 mod intake;
+mod journal;
+pub mod note;
 mod outbox;
 mod posts;
 mod process;
 mod redact;
+pub mod resume;
 mod run;
 mod session;
 mod tally;
 mod timers;
 mod verdict;
+mod writing;
 
 #[cfg(test)]
 mod tests;
@@ -42,10 +50,12 @@ use crate::proto::channel::Protocol;
 use crate::proto::message::{BadRun, RunCommand, RunStatus};
 
 use agenda::Agenda;
+pub use disk::DiskLimits;
 use event::{Action, Event, Now, RunId};
 use executor::Executor;
 pub use posts::POSTS_AT_ONCE_MAX;
 use posts::Posts;
+use resume::Resumed;
 use run::{Cause, Run};
 use session::{News, Session};
 use timers::Timer;
@@ -67,6 +77,11 @@ pub struct Profile {
     pub concurrent_runs_max: Option<usize>,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
+    /// From the end of an executor until the server is told that something still waits for it.
+    pub delivery_grace: Duration,
+    /// What the server has not taken for this long is set aside.
+    pub retry_max: Duration,
+    pub disk: DiskLimits,
     /// For the jitter of pauses.
     pub seed: u64,
     /// The id of the first run; the later ones count up from it.
@@ -85,6 +100,8 @@ pub struct Engine {
     /// How many runs have a place.
     busy: usize,
     posts: Posts,
+    /// Nothing is read from executors, because the disk takes nothing.
+    paused: bool,
     next_run: RunId,
     /// The signal that asked the agent to stop.
     stopping: Option<&'static str>,
@@ -94,12 +111,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that wants to connect at once.
-    pub fn new(profile: Profile, now: Now) -> Engine {
-        let mut agenda = Agenda::new(now, profile.seed, profile.stop_grace);
+    /// An engine that wants to connect at once, and to settle the runs that an earlier agent left.
+    pub fn new(profile: Profile, resumed: Vec<Resumed>, now: Now) -> Engine {
+        let mut agenda = Agenda::new(now, &profile);
         let mut session = Session::new(profile.executors.iter().map(Executor::offer).collect());
         session.dial(&mut agenda);
-        Engine {
+        let mut engine = Engine {
             agent_name: profile.agent_name.into(),
             executors: profile.executors.into_iter().map(Arc::new).collect(),
             concurrent_runs_max: profile.concurrent_runs_max.unwrap_or(usize::MAX),
@@ -109,11 +126,27 @@ impl Engine {
             waiting: VecDeque::new(),
             busy: 0,
             posts: Posts::default(),
+            paused: false,
             next_run: profile.first_run,
             stopping: None,
             out_of_time: false,
             exit_code: 0,
+        };
+        resumed.into_iter().for_each(|resumed| engine.resume(resumed));
+        engine.settle();
+        engine
+    }
+
+    fn resume(&mut self, resumed: Resumed) {
+        let id = resumed.id;
+        if let (Some(group), None) = (&resumed.group, &resumed.ended) {
+            self.agenda.act(Action::KillLeftover { run: id, group: group.clone() });
         }
+        log::info!("run {id}: an earlier agent left it with {} hosts in its journal; going on with it", resumed.hosts);
+        let run = Run::resume(resumed, &self.executors, self.agent_name.clone(), &mut self.agenda);
+        self.next_run = self.next_run.max(RunId(id.0 + 1));
+        self.runs.insert(id, run);
+        self.on_run_changed(id);
     }
 
     pub fn handle_event(&mut self, event: Event<'_>, now: Now) {
@@ -143,17 +176,18 @@ impl Engine {
     fn on_event(&mut self, event: Event<'_>) {
         match event {
             Event::Connected { protocol, token } => {
+                self.posts.ready = true;
                 self.session.on_connected(protocol, token, &mut self.agenda);
             }
             Event::ConnectFailed(mut failure) => {
                 // What still has to be delivered outlives a refusal: a licence is renewed, an agent set active again.
-                failure.fatal &= self.runs.is_empty();
+                failure.fatal &= self.is_told();
                 let news = self.session.on_connect_failed(failure, &mut self.agenda);
                 self.on_news(news);
             }
             Event::TokenFetched(token) => self.session.on_token(token, &mut self.agenda),
             Event::TokenFailed(mut failure) => {
-                failure.fatal &= self.runs.is_empty();
+                failure.fatal &= self.is_told();
                 let news = self.session.on_token_failed(failure, &mut self.agenda);
                 self.on_news(news);
             }
@@ -175,33 +209,33 @@ impl Engine {
                 self.on_run_changed(id.run);
             }
             Event::Stop { signal } => self.on_stop(signal),
+            Event::Journaled { run, bytes, result } => self.on_journaled(run, bytes, result),
+            Event::Synced { result } => self.agenda.disk.on_synced(result),
             event => self.on_run_event(event),
         }
     }
 
     fn on_run_event(&mut self, event: Event<'_>) {
-        let (Event::Started { run }
+        let (Event::Started { run, .. }
         | Event::StartFailed { run, .. }
         | Event::Output { run, .. }
         | Event::OutputEnded { run }
         | Event::Complaint { run, .. }
         | Event::ComplaintsEnded { run }
-        | Event::Exited { run, .. }
-        | Event::Journaled { run, .. }) = event
+        | Event::Exited { run, .. }) = event
         else {
             unreachable!("on_event handles every event that is not about a run");
         };
         let agenda = &mut self.agenda;
         let Some(target) = self.runs.get_mut(&run) else { return };
         match event {
-            Event::Started { .. } => target.on_started(agenda),
-            Event::StartFailed { words, .. } => target.on_start_failed(&words, agenda),
+            Event::Started { group, .. } => target.on_started(group, agenda),
+            Event::StartFailed { words, passing, .. } => target.on_start_failed(&words, passing, agenda),
             Event::Output { bytes, .. } => target.on_output(bytes, agenda),
             Event::OutputEnded { .. } => target.on_output_ended(agenda),
             Event::Complaint { bytes, .. } => target.on_complaint(bytes),
             Event::ComplaintsEnded { .. } => target.on_complaints_ended(),
             Event::Exited { exit, .. } => target.on_exited(exit, agenda),
-            Event::Journaled { bytes, result, .. } => target.on_journaled(bytes, result, agenda),
             _ => {}
         }
         self.on_run_changed(run);
@@ -213,7 +247,11 @@ impl Engine {
                 let news = self.session.on_timer(timer, &mut self.agenda);
                 self.on_news(news);
             }
-            Timer::RunTimeout(run) | Timer::RunKill(run) | Timer::RunDrain(run) | Timer::Journal(run) => {
+            Timer::RunTimeout(run)
+            | Timer::RunKill(run)
+            | Timer::RunDrain(run)
+            | Timer::Start(run)
+            | Timer::Grace(run) => {
                 if let Some(target) = self.runs.get_mut(&run) {
                     target.on_timer(timer, &mut self.agenda);
                     self.on_run_changed(run);
@@ -222,6 +260,9 @@ impl Engine {
             Timer::Post(id) => self.on_run_changed(id.run),
             Timer::Ack => self.on_ack_overdue(),
             Timer::Stop => self.on_stop_due(),
+            Timer::Write => self.on_write_due(),
+            Timer::Disk => self.on_disk_due(),
+            Timer::Sync => self.on_sync_due(),
         }
     }
 
@@ -232,17 +273,37 @@ impl Engine {
                 self.posts.on_reachable(&mut self.runs, &mut self.agenda);
                 // The server takes runs for dead whose link it lost; it believes the next status.
                 for run in self.runs.values() {
-                    self.agenda.outbox.push(run.present_status());
+                    run.tell_present(&mut self.agenda);
                 }
             }
             Some(News::Lost) => self.agenda.outbox.on_link_lost(),
             Some(News::Refused(words)) => self.on_refused(&words),
             Some(News::Run(command)) => self.on_run_command(command),
             Some(News::BadRun(bad)) => self.on_bad_run(bad),
-            Some(News::Acked(number)) => self.agenda.outbox.on_ack(number),
-            Some(News::AckedUpto(number)) => self.agenda.outbox.on_ack_upto(number),
+            Some(News::Acked(number)) => {
+                let told = self.agenda.outbox.on_ack(number);
+                self.on_told(told);
+            }
+            Some(News::AckedUpto(number)) => {
+                let told = self.agenda.outbox.on_ack_upto(number);
+                self.on_told(told);
+            }
             Some(News::Gone) => self.quit(),
         }
+    }
+
+    /// The server has the last status of these runs.
+    fn on_told(&mut self, runs: Vec<RunId>) {
+        for id in runs {
+            if let Some(run) = self.runs.remove(&id) {
+                run.on_told(&mut self.agenda);
+            }
+        }
+    }
+
+    /// Whether nothing is left to be delivered.
+    fn is_told(&self) -> bool {
+        self.runs.values().all(Run::is_told)
     }
 
     /// The server has said no for good, and nothing is left that has to be delivered.
@@ -262,14 +323,13 @@ impl Engine {
             Ok((executor, admitted)) => {
                 let id = self.next_run;
                 self.next_run.0 += 1;
-                let run = Run::new(id, command, executor, admitted, self.agent_name.clone(), &self.agenda);
+                let mut run = Run::new(id, command, executor, admitted, self.agent_name.clone(), &self.agenda);
                 log::info!("run {id}: {} for workspaces {}", run.executor.name, run.workspace_names());
-                self.runs.insert(id, run);
-                self.waiting.push_back(id);
-                self.start_waiting();
-                if let Some(run) = self.runs.get(&id).filter(|run| run.is_waiting()) {
-                    self.agenda.outbox.push(run.present_status());
+                run.open(&mut self.agenda);
+                if self.paused {
+                    run.tell_present(&mut self.agenda);
                 }
+                self.runs.insert(id, run);
             }
             Err(message) => self.refuse(command.execution_ids, command.executor.unwrap_or_default(), message),
         }
@@ -286,7 +346,7 @@ impl Engine {
 
     fn refuse(&mut self, execution_ids: Vec<i64>, executor_name: String, message: String) {
         log::warn!("RUN refused: {message}");
-        self.agenda.outbox.push(RunStatus {
+        self.agenda.outbox.push_refusal(RunStatus {
             execution_ids,
             executor_name,
             running: false,
@@ -297,7 +357,7 @@ impl Engine {
 
     /// Gives free places to the runs that wait, oldest first.
     fn start_waiting(&mut self) {
-        while self.busy < self.concurrent_runs_max {
+        while self.busy < self.concurrent_runs_max && !self.paused {
             let Some(id) = self.waiting.pop_front() else { return };
             if let Some(run) = self.runs.get_mut(&id) {
                 self.busy += 1;
@@ -314,14 +374,12 @@ impl Engine {
         if run.leaves_place() {
             self.busy -= 1;
         }
-        if run.is_finished() {
-            self.runs.remove(&id);
-        }
         self.start_waiting();
     }
 
     /// What follows from whatever has just happened: posts and statuses go out, a stop comes to its end.
     fn settle(&mut self) {
+        self.heed_disk();
         self.posts.dispatch(&mut self.runs, &mut self.agenda);
         if self.session.is_joined() {
             self.send_statuses();
@@ -331,7 +389,7 @@ impl Engine {
             None => self.agenda.timers.clear(Timer::Ack),
         }
         if let Some(signal) = self.stopping
-            && self.runs.is_empty()
+            && self.is_told()
         {
             self.leave(signal);
         }
@@ -382,7 +440,7 @@ impl Engine {
         self.waiting.clear();
         self.agenda.after(self.agenda.stop_grace + STOP_WITHIN, Timer::Stop);
         self.posts.on_stop(&mut self.runs, &mut self.agenda);
-        if !self.runs.is_empty() || !self.agenda.outbox.is_empty() {
+        if !self.is_told() || !self.agenda.outbox.is_empty() {
             self.session.hurry(&mut self.agenda);
         }
         let ids: Vec<RunId> = self.runs.keys().copied().collect();
@@ -397,10 +455,11 @@ impl Engine {
     /// Whatever is not delivered stays in its journal. The server is told so, if it can be.
     fn on_stop_due(&mut self) {
         self.out_of_time = true;
+        self.on_write_due();
         for run in std::mem::take(&mut self.runs).into_values() {
-            let status = run.abandoned_status();
-            log::error!("run {}: {}", run.id, status.message);
-            self.agenda.outbox.push(status);
+            if !run.is_told() {
+                run.tell_abandoned(&mut self.agenda);
+            }
         }
     }
 
@@ -408,6 +467,7 @@ impl Engine {
         if !self.agenda.outbox.is_empty() {
             log::error!("the server has not acknowledged {} statuses", self.agenda.outbox.len());
         }
+        self.on_write_due();
         self.agenda.act(Action::Quit { code: self.exit_code });
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use crate::proto::message::RunStatus;
 
+use super::event::RunId;
+
 #[derive(Debug)]
 pub struct Outbox {
     entries: VecDeque<Entry>,
@@ -18,6 +20,10 @@ pub struct Outbox {
 
 #[derive(Debug)]
 struct Entry {
+    /// `None`: of a RUN that was refused.
+    run: Option<RunId>,
+    /// Nothing follows it.
+    is_last: bool,
     status: RunStatus,
     sent: Option<Sent>,
 }
@@ -41,10 +47,24 @@ impl Outbox {
         number
     }
 
-    /// A run is known by its execution ids.
-    pub fn push(&mut self, status: RunStatus) {
-        self.entries.retain(|entry| entry.sent.is_some() || entry.status.execution_ids != status.execution_ids);
-        self.entries.push_back(Entry { status, sent: None });
+    /// How a run stands.
+    pub fn push(&mut self, run: RunId, status: RunStatus) {
+        self.add(Entry { run: Some(run), is_last: false, status, sent: None });
+    }
+
+    /// How a run went: `on_ack` tells when the server has it.
+    pub fn push_last(&mut self, run: RunId, status: RunStatus) {
+        self.add(Entry { run: Some(run), is_last: true, status, sent: None });
+    }
+
+    /// Of a RUN that came to nothing.
+    pub fn push_refusal(&mut self, status: RunStatus) {
+        self.add(Entry { run: None, is_last: true, status, sent: None });
+    }
+
+    fn add(&mut self, entry: Entry) {
+        self.entries.retain(|other| other.sent.is_some() || !other.is_replaced_by(&entry));
+        self.entries.push_back(entry);
     }
 
     /// The next status to send with its number, which is taken as sent at `now`.
@@ -58,8 +78,7 @@ impl Outbox {
 
     fn may_go(&self, index: usize) -> bool {
         let entry = &self.entries[index];
-        let ids = &entry.status.execution_ids;
-        let is_before = |other: &Entry| other.sent.is_some() && other.status.execution_ids == *ids;
+        let is_before = |other: &Entry| other.sent.is_some() && other.is_replaced_by(entry);
         entry.sent.is_none() && !self.entries.iter().take(index).any(is_before)
     }
 
@@ -68,14 +87,24 @@ impl Outbox {
         self.entries.iter().filter_map(|entry| entry.sent).map(|sent| sent.at).min()
     }
 
-    /// The server has this one.
-    pub fn on_ack(&mut self, number: u32) {
-        self.entries.retain(|entry| entry.sent.is_none_or(|sent| sent.number != number));
+    /// The server has this one. Gives the run of which it was the last.
+    pub fn on_ack(&mut self, number: u32) -> Vec<RunId> {
+        self.remove(|sent| sent.number == number)
     }
 
     /// The server has everything that was sent up to this one: it handles messages in their order.
-    pub fn on_ack_upto(&mut self, number: u32) {
-        self.entries.retain(|entry| entry.sent.is_none_or(|sent| sent.number > number));
+    pub fn on_ack_upto(&mut self, number: u32) -> Vec<RunId> {
+        self.remove(|sent| sent.number <= number)
+    }
+
+    fn remove(&mut self, is_known: impl Fn(Sent) -> bool) -> Vec<RunId> {
+        let mut ended = Vec::new();
+        self.entries.retain(|entry| {
+            let is_known = entry.sent.is_some_and(&is_known);
+            ended.extend(entry.run.filter(|_| is_known && entry.is_last));
+            !is_known
+        });
+        ended
     }
 
     /// What was sent at `then` or earlier has to be sent once more; gives how many.
@@ -88,7 +117,7 @@ impl Outbox {
     pub fn on_link_lost(&mut self) {
         self.recall(Duration::MAX);
         for entry in std::mem::take(&mut self.entries) {
-            self.push(entry.status);
+            self.add(entry);
         }
     }
 
@@ -98,6 +127,13 @@ impl Outbox {
 
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+}
+
+impl Entry {
+    /// Whether the server needs to know but the other one: both are of one run, or of one refused RUN.
+    fn is_replaced_by(&self, newer: &Entry) -> bool {
+        self.run == newer.run && (self.run.is_some() || self.status.execution_ids == newer.status.execution_ids)
     }
 }
 
@@ -119,7 +155,7 @@ mod tests {
 
     fn outbox(statuses: &[(i64, &str)]) -> Outbox {
         let mut outbox = Outbox::new();
-        statuses.iter().for_each(|(run, message)| outbox.push(status(*run, message)));
+        statuses.iter().for_each(|(run, message)| outbox.push(RunId(*run as u64), status(*run, message)));
         outbox
     }
 
@@ -139,7 +175,7 @@ mod tests {
     fn a_runs_next_status_waits_until_the_server_has_the_one_before() {
         let mut outbox = outbox(&[(1, "started"), (2, "started")]);
         unsent(&mut outbox);
-        outbox.push(status(1, "ended"));
+        outbox.push(RunId(1), status(1, "ended"));
         assert_eq!(unsent(&mut outbox), []);
         outbox.on_ack(2);
         assert_eq!(unsent(&mut outbox), []);
@@ -152,9 +188,9 @@ mod tests {
         let mut outbox = outbox(&[(1, "a")]);
         unsent(&mut outbox);
         for message in ["b", "c", "d"] {
-            outbox.push(status(1, message));
+            outbox.push(RunId(1), status(1, message));
         }
-        outbox.push(status(2, "other"));
+        outbox.push(RunId(2), status(2, "other"));
         outbox.on_ack(1);
         assert_eq!(unsent(&mut outbox), [(2, "d".into()), (3, "other".into())]);
     }
@@ -184,7 +220,7 @@ mod tests {
     fn one_answer_may_stand_for_all_before_it() {
         let mut outbox = outbox(&[(1, "a"), (2, "b"), (3, "c")]);
         unsent(&mut outbox);
-        outbox.push(status(1, "d"));
+        outbox.push(RunId(1), status(1, "d"));
         outbox.on_ack_upto(2);
         assert_eq!(unsent(&mut outbox), [(4, "d".into())]);
         assert_eq!(outbox.len(), 2);

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::agenda::Agenda;
-use super::delivery::{Delivery, Settled};
-use super::event::{Action, PostId, Posted, RunId};
+use super::delivery::Delivery;
+use super::event::{PostId, Posted, RunId};
 use super::run::Run;
 use super::timers::Timer;
 
@@ -17,17 +17,21 @@ pub const POSTS_AT_ONCE_MAX: usize = 4;
 pub struct Posts {
     queue: VecDeque<PostId>,
     flying: usize,
+    /// There is a token to post with.
+    pub ready: bool,
     /// The last post got no answer.
     unreachable: bool,
+    /// How many bodies with pieces the server has taken.
+    taken: u64,
 }
 
 impl Posts {
     /// Queues those of the run's deliveries that have something to post and need not wait.
     pub fn queue(&mut self, run: &mut Run, agenda: &Agenda) {
-        let (end, ended) = (run.journal_bytes(), run.took());
+        let has_ended = run.took().is_some();
         for delivery in &mut run.deliveries {
             let waits = agenda.timers.is_set(Timer::Post(delivery.id));
-            if !delivery.queued && !waits && delivery.has_post(end, ended) {
+            if !delivery.queued && !waits && delivery.has_post(&run.journal, has_ended) {
                 delivery.queued = true;
                 self.queue.push_back(delivery.id);
             }
@@ -36,33 +40,45 @@ impl Posts {
 
     /// Sends as many posts on their way as may be.
     pub fn dispatch(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
-        let at_once_max = if self.unreachable { 1 } else { POSTS_AT_ONCE_MAX };
+        let at_once_max = match (self.ready, self.unreachable) {
+            (false, _) => 0,
+            (true, true) => 1,
+            (true, false) => POSTS_AT_ONCE_MAX,
+        };
         while self.flying < at_once_max {
             let Some(id) = self.queue.pop_front() else { return };
             let Some(run) = runs.get_mut(&id.run) else { continue };
-            let (end, ended) = (run.journal_bytes(), run.took());
+            let took = run.took();
             let Some(delivery) = run.deliveries.get_mut(id.workspace) else {
                 continue;
             };
             delivery.queued = false;
-            if let Some(post) = delivery.next_post(end, ended) {
+            if let Some(post) = delivery.next_post(&run.journal, took, agenda) {
                 self.flying += 1;
-                agenda.act(Action::Post(post));
+                agenda.act(post);
             }
         }
     }
 
+    /// A worker is done with a post.
     pub fn on_posted(&mut self, posted: Posted, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
         self.flying -= 1;
-        let Some(delivery) = find(runs, posted.id) else { return };
-        let reachable = match delivery.on_posted(posted, agenda) {
-            Settled::Answered => true,
-            Settled::Waiting { reachable } => reachable,
+        let Some(run) = runs.get_mut(&posted.id.run) else { return };
+        let Some(delivery) = run.deliveries.get_mut(posted.id.workspace) else {
+            return;
         };
-        if reachable && self.unreachable {
+        let answered = delivery.on_posted(posted, &run.journal, self.taken, agenda);
+        self.taken += u64::from(answered.took_pieces);
+        if delivery.note_is_due {
+            agenda.write(run.id);
+        }
+        if answered.news {
+            run.tell_present(agenda);
+        }
+        if answered.reachable && self.unreachable {
             self.on_reachable(runs, agenda);
         }
-        self.unreachable = !reachable;
+        self.unreachable = !answered.reachable;
     }
 
     /// The server can be reached again: whoever waits because it could not be need not.
@@ -83,8 +99,4 @@ impl Posts {
             self.queue(run, agenda);
         }
     }
-}
-
-fn find(runs: &mut BTreeMap<RunId, Run>, id: PostId) -> Option<&mut Delivery> {
-    runs.get_mut(&id.run)?.deliveries.get_mut(id.workspace)
 }

@@ -2,44 +2,57 @@
 //! tells the server through the outbox; the engine decides only when it may start.
 //!
 //! ```text
-//! Waiting → Opening (journal) → Checking (check_cmds) → Running → Settling (deliveries) → Finished
+//! Opening (journal) → Waiting (place) → Checking (check_cmds) → Running → Settling (deliveries) → Told
 //! ```
 //!
+//! A run that an earlier agent left begins at Settling. `record` is what it writes into its journal, `status` what it tells.
+//!
 //! Invariant: the shell answers each `Append` with `Journaled` before any other event of the same run.
+
+mod record;
+mod status;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::config::settings::Secret;
-use crate::frame::record::Kind;
 use crate::proto::bulk::{self, Envelope};
 use crate::proto::excerpt::excerpt;
-use crate::proto::message::{RunCommand, RunStatus};
+use crate::proto::message::RunCommand;
 
 use super::admission::Admitted;
 use super::agenda::Agenda;
+use super::backoff::Backoff;
 use super::delivery::Delivery;
 use super::event::{Action, Exit, PostId, RunId};
 use super::executor::Executor;
 use super::intake::Intake;
+use super::journal::Journal;
+use super::note::{Ended, Group, Settled};
 use super::process::{Leftover, Process};
 use super::redact::Redactor;
 use super::tally::Complaints;
 use super::timers::Timer;
 use super::verdict;
 
+use record::Unsaid;
+
 /// A check command that hangs must not hang the run.
 const CHECK_WITHIN: Duration = Duration::from_secs(60);
-const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+/// A machine that lacks what a process needs is asked again after these pauses …
+const START_AGAIN_FIRST: Duration = Duration::from_secs(1);
+const START_AGAIN_MAX: Duration = Duration::from_secs(30);
+/// … so many times: some five minutes.
+const STARTS_MAX: u32 = 15;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Waiting,
     Opening,
+    Waiting,
     Checking(usize),
     Running,
     Settling,
-    Finished,
+    Told,
 }
 
 /// Why the agent itself ended a run.
@@ -60,14 +73,19 @@ pub struct Run {
     stage: Stage,
     has_place: bool,
     process: Option<Process>,
+    /// Tries to start a process that came to nothing because of what the machine lacked.
+    starts_failed: u32,
+    start_again: Backoff,
     started: (Duration, SystemTime),
-    /// How long it took, once the executor has ended.
-    took: Option<Duration>,
     pub intake: Intake,
-    journal_bytes: u64,
-    /// Why the journal takes nothing at present.
-    obstacle: Option<String>,
+    pub journal: Journal,
     pub deliveries: Vec<Delivery>,
+    unsaid: Unsaid,
+    group: Option<Group>,
+    /// How the executor ended, once nothing more will come from it.
+    pub ended: Option<Ended>,
+    /// The server was told that the run has ended though something waits for it.
+    is_late: bool,
 
     pub cause: Option<Cause>,
     pub exit: Option<Exit>,
@@ -95,14 +113,18 @@ impl Run {
             workspaces: command.workspaces.into_iter().map(Arc::from).collect(),
             params: admitted.params,
             env: admitted.env,
-            stage: Stage::Waiting,
+            stage: Stage::Opening,
             has_place: false,
             process: None,
+            starts_failed: 0,
+            start_again: Backoff::new(START_AGAIN_FIRST, START_AGAIN_MAX),
             started: (agenda.now.up, agenda.now.utc),
-            took: None,
-            journal_bytes: 0,
-            obstacle: None,
+            journal: Journal::new(id),
             deliveries: Vec::new(),
+            unsaid: Unsaid::default(),
+            group: None,
+            ended: None,
+            is_late: false,
             cause: None,
             exit: None,
             failure: None,
@@ -110,136 +132,56 @@ impl Run {
         }
     }
 
+    /// Has its journal and waits for a place.
     pub fn is_waiting(&self) -> bool {
         self.stage == Stage::Waiting
     }
 
-    pub fn is_finished(&self) -> bool {
-        self.stage == Stage::Finished
+    /// Nothing is left to do but to hear that the last status has arrived.
+    pub fn is_told(&self) -> bool {
+        self.stage == Stage::Told
     }
 
     /// Whether it gives back, now, the place of `max_concurrent_runs` that `start` took.
     pub fn leaves_place(&mut self) -> bool {
-        let is_busy = matches!(self.stage, Stage::Opening | Stage::Checking(_) | Stage::Running);
+        let is_busy = matches!(self.stage, Stage::Checking(_) | Stage::Running);
         let leaves = self.has_place && !is_busy;
         self.has_place &= is_busy;
         leaves
     }
 
-    pub fn journal_bytes(&self) -> u64 {
-        self.journal_bytes
-    }
-
     /// How long it took, once nothing more will come from it.
     pub fn took(&self) -> Option<Duration> {
-        self.took
+        self.ended.as_ref().filter(|ended| ended.ran).map(|ended| Duration::from_micros(ended.took_us))
     }
 
     pub fn workspace_names(&self) -> String {
         excerpt(&self.workspaces.join(", "), 200)
     }
 
-    /// The last status of a run that the agent has to leave behind.
-    pub fn abandoned_status(&self) -> RunStatus {
-        let open = self.deliveries.iter().filter(|delivery| !delivery.is_closed());
-        let mut waits: Vec<String> = open.map(Delivery::waiting_words).collect();
-        waits.extend(self.obstacle.clone());
-        let message = format!(
-            "Executor {} from {} was left by an agent that had to stop; what is not delivered is kept in its journal: {}",
-            self.executor.name,
-            self.agent_name,
-            waits.join("; ")
-        );
-        self.status(false, Some(false), message)
+    /// Asks for its journal; nothing is started before that is there.
+    pub fn open(&mut self, agenda: &mut Agenda) {
+        agenda.write(self.id);
     }
 
-    fn status(&self, running: bool, successful: Option<bool>, message: String) -> RunStatus {
-        RunStatus {
-            execution_ids: self.execution_ids.clone(),
-            executor_name: self.executor.name.clone(),
-            running,
-            successful,
-            message,
-        }
+    /// The journal is there.
+    fn on_opened(&mut self) {
+        self.open_deliveries(Vec::new());
+        self.stage = Stage::Waiting;
     }
 
-    /// The status of a run that is alive; also for a server that may have taken it for dead.
-    pub fn present_status(&self) -> RunStatus {
-        let executor = format!("Executor {} from {}", self.executor.name, self.agent_name);
-        let message = match (self.stage, &self.obstacle) {
-            (Stage::Waiting, _) => format!("{executor} waits for a place: max_concurrent_runs are running"),
-            (_, Some(words)) => format!("{executor} is paused: {words}; it goes on when there is room"),
-            (Stage::Settling, _) => format!("{executor} has ended; its findings are being delivered"),
-            _ => format!("Running {} executor from {} agent", self.executor.name, self.agent_name),
-        };
-        self.status(true, None, message)
-    }
-
+    /// It has a place.
     pub fn start(&mut self, agenda: &mut Agenda) {
-        self.stage = Stage::Opening;
         self.has_place = true;
         self.started = (agenda.now.up, agenda.now.utc);
-        self.intake.add_record(Kind::Run, self.head().to_string().as_bytes());
-        self.append(agenda);
+        self.next_process(0, agenda);
     }
 
-    /// What the journal has to say of this run: everything that a later agent needs, and no secrets.
-    fn head(&self) -> serde_json::Value {
-        serde_json::json!({
-            "execution_ids": self.execution_ids,
-            "workspaces": self.workspaces.iter().map(|name| name.as_ref()).collect::<Vec<_>>(),
-            "executor": self.executor.name,
-            "params": self.params,
-            "start_date": bulk::start_date(self.started.1),
-        })
-    }
-
-    /// Gives the journal what there is.
-    fn append(&mut self, agenda: &mut Agenda) {
-        if self.intake.has_records() {
-            agenda.act(Action::Append { run: self.id, bytes: self.intake.take_records() });
-        }
-    }
-
-    /// The journal took the records, or gave them back.
-    pub fn on_journaled(&mut self, bytes: Vec<u8>, result: Result<u64, String>, agenda: &mut Agenda) {
-        match result {
-            Ok(journal_bytes) => {
-                self.journal_bytes = journal_bytes;
-                self.on_appended(agenda);
-            }
-            Err(words) => {
-                self.intake.give_back(bytes);
-                agenda.after(JOURNAL_RETRY, Timer::Journal(self.id));
-                self.on_obstacle(words, agenda);
-            }
-        }
-    }
-
-    fn on_appended(&mut self, agenda: &mut Agenda) {
-        if self.obstacle.take().is_some() {
-            log::info!("run {}: the journal takes data again", self.id);
-            agenda.act(Action::Read { run: self.id, wanted: true });
-            agenda.outbox.push(self.present_status());
-        }
-        if self.stage == Stage::Opening {
-            self.open_deliveries();
-            self.next_process(0, agenda);
-        }
-    }
-
-    fn on_obstacle(&mut self, words: String, agenda: &mut Agenda) {
-        if self.obstacle.is_none() {
-            log::error!("run {}: the journal cannot be written: {words}; reading pauses until it can", self.id);
-            agenda.act(Action::Read { run: self.id, wanted: false });
-            self.obstacle = Some(words);
-            agenda.outbox.push(self.present_status());
-        }
-    }
-
-    fn open_deliveries(&mut self) {
-        let pairs = self.workspaces.iter().zip(&self.execution_ids).enumerate();
-        let deliveries = pairs.map(|(workspace, (name, &execution_id))| {
+    /// One for each workspace, from where an earlier agent came to.
+    fn open_deliveries(&mut self, mut settled: Vec<Settled>) {
+        settled.resize_with(self.workspaces.len(), Settled::default);
+        let pairs = self.workspaces.iter().zip(&self.execution_ids).zip(settled).enumerate();
+        let deliveries = pairs.map(|(workspace, ((name, &execution_id), settled))| {
             let envelope = Envelope {
                 execution_id,
                 tool: self.agent_name.to_string(),
@@ -248,7 +190,7 @@ impl Run {
                 start_date: bulk::start_date(self.started.1),
             };
             let id = PostId { run: self.id, workspace };
-            Delivery::new(id, name.clone(), Arc::new(envelope), self.journal_bytes)
+            Delivery::new(id, name.clone(), Arc::new(envelope), settled)
         });
         self.deliveries = deliveries.collect();
     }
@@ -268,33 +210,55 @@ impl Run {
         if self.stage == Stage::Running { self.executor.timeout } else { Some(CHECK_WITHIN) }
     }
 
-    pub fn on_started(&mut self, agenda: &mut Agenda) {
+    pub fn on_started(&mut self, group: Group, agenda: &mut Agenda) {
+        self.starts_failed = 0;
+        self.group = Some(group);
+        self.unsaid.process = true;
+        agenda.write(self.id);
+        if agenda.disk.obstacle().is_some() {
+            agenda.act(Action::Read { run: self.id, wanted: false });
+        }
         if self.stage == Stage::Running {
             log::info!("run {}: {} started", self.id, self.executor.name);
-            agenda.outbox.push(self.present_status());
+            self.tell_present(agenda);
         }
     }
 
-    pub fn on_start_failed(&mut self, words: &str, agenda: &mut Agenda) {
+    /// What the machine lacks at present it may have again when other runs have ended.
+    pub fn on_start_failed(&mut self, words: &str, passing: bool, agenda: &mut Agenda) {
         self.process = None;
         agenda.timers.clear(Timer::RunTimeout(self.id));
+        self.starts_failed += 1;
+        if passing && self.starts_failed < STARTS_MAX && self.cause.is_none() {
+            let pause = agenda.back_off(&mut self.start_again, Duration::ZERO, Timer::Start(self.id));
+            log::warn!("run {}: it cannot be started: {words}; trying again in {:.1} s", self.id, pause.as_secs_f32());
+            self.failure = Some(format!("it cannot be started at present: {words}"));
+            self.tell_present(agenda);
+            return;
+        }
         self.failure = Some(format!("it could not be started: {words}"));
-        self.finish(agenda);
+        self.end_without_executor(agenda);
+    }
+
+    fn start_process_again(&mut self, agenda: &mut Agenda) {
+        self.failure = None;
+        let check = if let Stage::Checking(check) = self.stage { check } else { self.executor.checks.len() };
+        self.next_process(check, agenda);
     }
 
     pub fn on_output(&mut self, bytes: &[u8], agenda: &mut Agenda) {
         // What a check prints is its own business.
         if self.stage == Stage::Running {
-            self.intake.on_stdout(bytes);
-            self.append(agenda);
+            self.intake.on_stdout(bytes, &mut self.journal);
+            agenda.write(self.id);
         }
     }
 
     pub fn on_output_ended(&mut self, agenda: &mut Agenda) {
         let is_news = self.process.as_mut().is_some_and(Process::on_stdout_ended);
         if is_news && self.stage == Stage::Running {
-            self.intake.on_stdout_ended();
-            self.append(agenda);
+            self.intake.on_stdout_ended(&mut self.journal);
+            agenda.write(self.id);
         }
     }
 
@@ -320,13 +284,14 @@ impl Run {
             Timer::RunTimeout(_) => self.end(Cause::TimedOut(self.limit().unwrap_or_default()), agenda),
             Timer::RunKill(_) => self.kill(agenda),
             Timer::RunDrain(_) => self.on_drain_due(agenda),
-            Timer::Journal(_) => self.append(agenda),
+            Timer::Start(_) => self.start_process_again(agenda),
+            Timer::Grace(_) => self.on_grace_over(agenda),
             _ => debug_assert!(false, "{timer:?} is not a run's"),
         }
     }
 
     fn on_drain_due(&mut self, agenda: &mut Agenda) {
-        let reading = self.obstacle.is_none();
+        let reading = agenda.disk.obstacle().is_none();
         let Some(process) = &mut self.process else { return };
         if process.on_drain_due(reading, agenda) {
             self.on_complaints_ended();
@@ -337,13 +302,13 @@ impl Run {
     /// The agent ends the run: at once if nothing of it lives, else by signals.
     pub fn end(&mut self, cause: Cause, agenda: &mut Agenda) {
         let has_ended = self.process.as_ref().is_some_and(Process::has_exited);
-        if has_ended || self.cause.is_some() || matches!(self.stage, Stage::Settling | Stage::Finished) {
+        if has_ended || self.cause.is_some() || self.ended.is_some() {
             return;
         }
         self.cause = Some(cause);
         match &mut self.process {
             Some(process) => process.end(agenda),
-            None => self.finish(agenda),
+            None => self.end_without_executor(agenda),
         }
     }
 
@@ -354,15 +319,30 @@ impl Run {
         }
     }
 
+    /// The disk takes what is read again, or does not any more.
+    pub fn on_disk(&self, takes: bool, agenda: &mut Agenda) {
+        if self.process.is_some() {
+            agenda.act(Action::Read { run: self.id, wanted: takes });
+        }
+        if self.ended.is_none() {
+            agenda.write(self.id);
+            self.tell_present(agenda);
+        }
+    }
+
     /// Goes on to the next stage as soon as this one has nothing left to wait for.
     pub fn advance(&mut self, agenda: &mut Agenda) {
-        let done = self.process.as_ref().and_then(Process::done).filter(|_| !self.intake.has_records());
+        let done = self.process.as_ref().and_then(Process::done).filter(|_| !self.journal.holds_pieces());
         if let Some(exit) = done {
             self.on_process_done(exit, agenda);
         }
-        if self.stage == Stage::Settling && self.deliveries.iter().all(Delivery::is_closed) {
-            self.finish(agenda);
+        if self.stage == Stage::Settling && (self.took().is_none() || self.is_delivered()) {
+            self.tell_last(agenda);
         }
+    }
+
+    fn is_delivered(&self) -> bool {
+        self.deliveries.iter().all(|delivery| delivery.is_done(&self.journal))
     }
 
     fn on_process_done(&mut self, exit: Exit, agenda: &mut Agenda) {
@@ -377,12 +357,13 @@ impl Run {
             }
             Stage::Checking(check) => {
                 self.failure = self.check_failure(check, exit);
-                self.finish(agenda);
+                self.end_without_executor(agenda);
             }
             _ => {
                 self.exit = Some(exit);
-                self.took = Some(agenda.now.up.saturating_sub(self.started.0));
+                self.on_ended(agenda);
                 self.stage = Stage::Settling;
+                agenda.after(agenda.delivery_grace, Timer::Grace(self.id));
             }
         }
     }
@@ -399,17 +380,28 @@ impl Run {
         }
     }
 
-    fn finish(&mut self, agenda: &mut Agenda) {
-        let (successful, message) = verdict::verdict(self);
-        let level = if successful { log::Level::Info } else { log::Level::Warn };
-        log::log!(level, "run {}: {message}", self.id);
-        agenda.outbox.push(self.status(false, Some(successful), message));
-        if self.deliveries.iter().any(Delivery::is_unread) {
+    fn end_without_executor(&mut self, agenda: &mut Agenda) {
+        agenda.timers.clear(Timer::Start(self.id));
+        self.on_ended(agenda);
+        self.tell_last(agenda);
+    }
+
+    fn on_ended(&mut self, agenda: &mut Agenda) {
+        self.ended = Some(verdict::ended(self, agenda.now.up.saturating_sub(self.started.0)));
+        self.unsaid.ended = true;
+        agenda.write(self.id);
+    }
+
+    /// The server knows how the run went: its journal is not needed any more.
+    pub fn on_told(self, agenda: &mut Agenda) {
+        debug_assert!(self.stage == Stage::Told);
+        let damaged = self.deliveries.iter().any(Delivery::is_unreadable);
+        if damaged {
             log::error!("run {}: its journal is kept: it holds what could not be read back", self.id);
-        } else {
-            agenda.act(Action::Forget { run: self.id });
         }
-        agenda.timers.clear(Timer::Journal(self.id));
-        self.stage = Stage::Finished;
+        if self.journal.exists() {
+            agenda.act(Action::Forget { run: self.id, damaged });
+        }
+        agenda.disk.forget(self.id, self.journal.bytes());
     }
 }

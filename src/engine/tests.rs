@@ -1,20 +1,25 @@
 //! Scenarios: events in, exact actions out, one behaviour each. The world here has no I/O at all; time is what the test says.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use crate::config::settings::Secret;
-use crate::frame::record::HEADER_BYTES;
+use crate::frame::record::{self, Replay};
 use crate::proto::channel::Protocol;
 use crate::proto::param::{Param, ParamType};
 
 use super::event::*;
 use super::executor::Executor;
-use super::{Engine, Profile};
+use super::note::Group;
+use super::resume::Resumed;
+use super::{DiskLimits, Engine, Profile};
 
 mod deliveries;
+mod journals;
 mod once_wrong;
+mod restarts;
 mod runs;
 mod sessions;
 
@@ -23,8 +28,8 @@ struct World {
     engine: Engine,
     up: Duration,
     actions: Vec<Action>,
-    /// What the journals would hold.
-    journal_bytes: std::collections::BTreeMap<RunId, u64>,
+    /// What the journals hold, of one file each.
+    journals: BTreeMap<RunId, Vec<u8>>,
     journal_full: bool,
     protocol: Protocol,
     /// Whether the server acknowledges statuses, on Socket.IO.
@@ -61,21 +66,29 @@ impl World {
     }
 
     fn with(executors: Vec<Executor>, change: impl FnOnce(&mut Profile)) -> World {
+        World::after(BTreeMap::new(), executors, change)
+    }
+
+    /// A world in which an earlier agent has left journals.
+    fn after(journals: BTreeMap<RunId, Vec<u8>>, executors: Vec<Executor>, change: impl FnOnce(&mut Profile)) -> World {
         let mut profile = Profile {
             agent_name: "a1".into(),
             executors,
             concurrent_runs_max: None,
             stop_grace: Duration::from_secs(10),
+            delivery_grace: Duration::from_secs(60),
+            retry_max: Duration::from_secs(7 * 86_400),
+            disk: DiskLimits { bytes_max: 4 << 30, sync_after: Duration::from_secs(1) },
             seed: 1,
             first_run: RUN,
         };
         change(&mut profile);
         let now = Now { up: Duration::ZERO, utc: utc(Duration::ZERO) };
         let mut world = World {
-            engine: Engine::new(profile, now),
+            engine: Engine::new(profile, journals.iter().map(|(run, bytes)| resumed(*run, bytes)).collect(), now),
             up: Duration::ZERO,
             actions: Vec::new(),
-            journal_bytes: Default::default(),
+            journals,
             journal_full: false,
             protocol: Protocol::SocketIo,
             acknowledges: true,
@@ -121,6 +134,14 @@ impl World {
         let now = self.now();
         self.engine.handle_event(event, now);
         self.drain();
+        self.end_turn();
+    }
+
+    /// What the shell does when it has handled everything that a poll gave.
+    fn end_turn(&mut self) {
+        let now = self.now();
+        self.engine.handle_timeout(now);
+        self.drain();
     }
 
     fn hear(&mut self, frame: &str) {
@@ -138,6 +159,16 @@ impl World {
         self.up = end;
     }
 
+    /// Time in which the link stays alive.
+    fn pass_alive(&mut self, time: Duration) {
+        let end = self.up + time;
+        while self.up < end {
+            self.pass(Duration::from_secs(5).min(end - self.up));
+            self.handle(Event::Pong(0));
+            self.hear("2");
+        }
+    }
+
     fn now(&self) -> Now {
         Now { up: self.up, utc: utc(self.up) }
     }
@@ -148,16 +179,24 @@ impl World {
             let answer = self.answer_to(&action);
             let event = match &action {
                 Action::Send(_) => answer.as_deref().map(Event::Frame),
-                Action::Append { run, bytes } if self.journal_full => {
+                Action::Append { run, bytes, .. } if self.journal_full => {
                     let result = Err("No space left on device".into());
                     Some(Event::Journaled { run: *run, bytes: bytes.clone(), result })
                 }
-                Action::Append { run, bytes } => {
-                    let length = self.journal_bytes.entry(*run).or_default();
-                    *length += bytes.len() as u64;
-                    Some(Event::Journaled { run: *run, bytes: bytes.clone(), result: Ok(*length) })
+                Action::Append { run, bytes, .. } => {
+                    self.journals.entry(*run).or_default().extend_from_slice(bytes);
+                    Some(Event::Journaled { run: *run, bytes: bytes.clone(), result: Ok(()) })
                 }
-                Action::Spawn(spawn) => Some(Event::Started { run: spawn.run }),
+                Action::SetAside(asked) => {
+                    let pieces = self.ends(asked.id.run, asked.range).len() as u32;
+                    let (id, upto) = (asked.id, asked.range.upto);
+                    Some(Event::Posted(Posted { id, upto, pieces, outcome: Outcome::SetAside }))
+                }
+                Action::Sync { .. } => Some(Event::Synced { result: Ok(()) }),
+                Action::Spawn(spawn) => {
+                    let group = Group { id: 1000 + spawn.run.0 as i32, birth: "boot/1".into() };
+                    Some(Event::Started { run: spawn.run, group })
+                }
                 _ => None,
             };
             self.actions.push(action);
@@ -236,18 +275,50 @@ impl World {
         self.handle(Event::Exited { run, exit });
     }
 
-    /// The server's answer to a post that took `pieces` pieces of the size of `HOST`.
+    /// Where the pieces of a range end.
+    fn ends(&self, run: RunId, range: Range) -> Vec<u64> {
+        let journal = self.journals.get(&run).map(Vec::as_slice).unwrap_or_default();
+        let (mut at, mut ends) = (range.from, Vec::new());
+        while at < range.upto {
+            let found = record::decode(&journal[at as usize..]).expect("a record begins here");
+            at += found.bytes_used as u64;
+            ends.extend(found.kind.is_piece().then_some(at));
+        }
+        ends
+    }
+
+    /// How many pieces a worker takes for a post.
+    fn pieces(&self, post: &Post) -> u32 {
+        let ends = self.ends(post.id.run, post.range);
+        let fitting = ends.iter().filter(|end| **end - post.range.from <= post.bytes_max).count();
+        (fitting.max(1).min(ends.len()) as u32).min(post.pieces_max)
+    }
+
+    /// How many pieces of the journal stand before those of a post.
+    fn pieces_before(&self, post: &Post) -> u32 {
+        self.ends(post.id.run, Range { segment: 0, from: 0, upto: post.range.from }).len() as u32
+    }
+
+    /// The server's answer to a post that took `pieces` pieces.
     fn answer(&mut self, post: &Post, pieces: u32, status: u16) {
         let outcome = Outcome::Answer { status, words: format!("words of {status}"), retry_after: None };
         self.outcome(post, pieces, outcome);
     }
 
     fn outcome(&mut self, post: &Post, pieces: u32, outcome: Outcome) {
-        let upto = post.from + u64::from(pieces) * (HEADER_BYTES + HOST.len()) as u64;
-        assert!(upto <= post.upto, "the post does not hold {pieces} pieces");
+        let ends = self.ends(post.id.run, post.range);
+        let upto = if pieces == 0 { post.range.from } else { ends[pieces as usize - 1] };
         assert!(pieces <= post.pieces_max);
         self.handle(Event::Posted(Posted { id: post.id, upto, pieces, outcome }));
     }
+}
+
+/// What the shell makes of a journal of one file.
+fn resumed(run: RunId, bytes: &[u8]) -> Resumed {
+    let mut resumed = Resumed::new(run);
+    resumed.on_segment(0);
+    Replay::default().read(bytes, |kind, payload, end| resumed.on_record(kind, payload, end)).expect("sound");
+    resumed
 }
 
 fn utc(up: Duration) -> SystemTime {

@@ -24,14 +24,22 @@ pub enum Timer {
     Leave,
     /// A requested stop has to come to its end.
     Stop,
+    /// The turn ends: write what was read.
+    Write,
+    /// Try a disk that took nothing again.
+    Disk,
+    /// Bring to the disk what was written.
+    Sync,
     /// `timeout_s` of a run.
     RunTimeout(RunId),
     /// A run that was told to end gets SIGKILL.
     RunKill(RunId),
     /// The pipes of an executor that has ended are still open.
     RunDrain(RunId),
-    /// Try the journal again.
-    Journal(RunId),
+    /// Try again to start the run's process.
+    Start(RunId),
+    /// The run has ended; what still waits for the server now is late.
+    Grace(RunId),
     /// Try the post again.
     Post(PostId),
 }

@@ -1,30 +1,113 @@
 //! How a run went, in one truth value and one sentence for the person at the server. Only reads; every count comes from the run.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use super::delivery::Refusals;
+use super::delivery::{Delivery, Refusals};
 use super::event::{Exit, REAL_TIME_SIGNAL};
+use super::note::Ended;
 use super::process::Leftover;
 use super::run::{Cause, Run};
+
+/// How the executor ended, in the words that a person will be told, now or after a restart.
+pub fn ended(run: &Run, took: Duration) -> Ended {
+    let by_itself = run.cause.is_none() && run.failure.is_none() && run.exit == Some(Exit::Code(0));
+    let mut remarks = remarks(run);
+    if !by_itself && !run.intake.complaints.last_lines().is_empty() {
+        let _ = write!(remarks, "; its last words on stderr: {}", run.intake.complaints.last_lines());
+    }
+    let redact = |text: &str| run.intake.redactor.apply(text).into_owned();
+    Ended {
+        well: by_itself && run.intake.tally.undeliverable == 0,
+        ran: run.exit.is_some(),
+        cut_off: false,
+        ending: redact(&ending(run)),
+        remarks: redact(&remarks),
+        took_us: took.as_micros() as u64,
+    }
+}
 
 /// Whether the run was successful: it ended by itself with exit code 0, and everything that it printed as documents was
 /// delivered. And the message of its last status.
 pub fn verdict(run: &Run) -> (bool, String) {
     let refused = run.deliveries.iter().any(|delivery| !delivery.refusals().is_empty());
-    let ended_well = run.cause.is_none() && run.failure.is_none() && run.exit == Some(Exit::Code(0));
-    let successful = ended_well && !refused && run.intake.tally.undeliverable == 0;
-
-    let (name, agent) = (&run.executor.name, &run.agent_name);
+    let Some(ended) = &run.ended else { return (false, String::new()) };
+    let successful = ended.well && !refused;
     let outcome = if successful { "finished successfully" } else { "failed" };
-    let mut message = format!("Executor {name} from {agent} {outcome}: {}", ending(run));
-    if run.exit.is_some() {
-        let _ = write!(message, "; {}", deliveries(run));
+    let mut message = format!("{} {outcome}: {}", who(run), ended.ending);
+    if ended.ran {
+        let _ = write!(message, "; {}", deliveries(run, ended));
     }
-    remarks(run, &mut message);
-    if !ended_well && !run.intake.complaints.last_lines().is_empty() {
-        let _ = write!(message, "; its last words on stderr: {}", run.intake.complaints.last_lines());
+    message.push_str(&ended.remarks);
+    if run.deliveries.iter().any(|delivery| delivery.refusals().pieces > 0) {
+        let _ = write!(message, "; what was refused is in refused/{}.jsonl of the agent's state directory", run.id);
     }
     (successful, run.intake.redactor.apply(&message).into_owned())
+}
+
+/// Of a run whose executor has ended a while ago, and the server has not taken everything.
+pub fn waiting(run: &Run) -> String {
+    let Some(ended) = &run.ended else { return String::new() };
+    let outcome = if ended.well { "finished" } else { "failed" };
+    let open = run.deliveries.iter().filter(|delivery| !delivery.is_done(&run.journal));
+    let most = open.clone().map(|delivery| unsettled(run, delivery)).max().unwrap_or(0);
+    let waits = match most {
+        0 => "its end waits for the server".to_owned(),
+        1 => "1 host waits for the server".to_owned(),
+        hosts => format!("{hosts} hosts wait for the server"),
+    };
+    let whom: Vec<String> = open.map(trouble).collect();
+    let message = format!("{} {outcome}, {waits}: {}; {}", who(run), whom.join(", "), ended.ending);
+    run.intake.redactor.apply(&message).into_owned()
+}
+
+/// Of a run whose executor has ended just now.
+pub fn delivering(run: &Run) -> String {
+    match &run.ended {
+        Some(ended) if ended.cut_off => {
+            format!("{} was cut off: {}; {} saved, being delivered", who(run), ended.ending, amount(run))
+        }
+        _ => format!("{} has ended; its findings are being delivered", who(run)),
+    }
+}
+
+/// What somebody has to do on the server before a run's findings are taken, behind whatever else is said.
+pub fn troubles(run: &Run) -> String {
+    let mut words = String::new();
+    for delivery in run.deliveries.iter().filter(|delivery| delivery.wants_person()) {
+        let kept = count(unsettled(run, delivery), "host");
+        let _ = write!(words, "; nothing is taken at present: {}; {kept} kept for it", trouble(delivery));
+    }
+    run.intake.redactor.apply(&words).into_owned()
+}
+
+/// Of a run that the agent has to leave behind when it stops.
+pub fn abandoned(run: &Run, obstacle: Option<&str>) -> String {
+    let open = run.deliveries.iter().filter(|delivery| !delivery.is_done(&run.journal));
+    let mut waits: Vec<String> = open.map(trouble).collect();
+    waits.extend(obstacle.map(str::to_owned));
+    format!(
+        "{} was left by an agent that had to stop; what is not delivered is kept in its journal, for the agent's next start: {}",
+        who(run),
+        waits.join("; ")
+    )
+}
+
+fn who(run: &Run) -> String {
+    format!("Executor {} from {}", run.executor.name, run.agent_name)
+}
+
+fn trouble(delivery: &Delivery) -> String {
+    format!(
+        "workspace {} ({})",
+        delivery.shown_workspace(),
+        delivery.trouble_words().unwrap_or("its posts are under way")
+    )
+}
+
+/// How many pieces the server has not taken; of those that were read.
+fn unsettled(run: &Run, delivery: &Delivery) -> u64 {
+    run.intake.tally.pieces().saturating_sub(delivery.settled())
 }
 
 fn ending(run: &Run) -> String {
@@ -73,7 +156,7 @@ fn signal_name(number: i32) -> Option<&'static str> {
     })
 }
 
-fn deliveries(run: &Run) -> String {
+fn deliveries(run: &Run, ended: &Ended) -> String {
     let read = amount(run);
     if run.deliveries.is_empty() {
         return format!("{read} read, for no workspace");
@@ -84,7 +167,13 @@ fn deliveries(run: &Run) -> String {
         .filter(|delivery| !delivery.refusals().is_empty())
         .map(|delivery| refusal(&delivery.shown_workspace(), delivery.refusals(), run.intake.tally.pieces()))
         .collect();
-    if refusals.is_empty() { format!("{read} delivered") } else { format!("{read} read, {}", refusals.join(", ")) }
+    match (refusals.is_empty(), ended.cut_off) {
+        (true, true) => {
+            format!("{read} {} saved and delivered", if run.intake.tally.pieces() == 1 { "was" } else { "were" })
+        }
+        (true, false) => format!("{read} delivered"),
+        (false, _) => format!("{read} read, {}", refusals.join(", ")),
+    }
 }
 
 fn refusal(workspace: &str, refusals: &Refusals, pieces: u64) -> String {
@@ -107,8 +196,9 @@ fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-fn remarks(run: &Run, message: &mut String) {
-    let tally = &run.intake.tally;
+/// What else a person should know, with `; ` before each.
+fn remarks(run: &Run) -> String {
+    let (tally, mut message) = (&run.intake.tally, String::new());
     if tally.repaired > 0 {
         let _ = write!(message, "; NUL characters or lone surrogates were taken out of {} of them", tally.repaired);
     }
@@ -133,4 +223,5 @@ fn remarks(run: &Run, message: &mut String) {
             );
         }
     }
+    message
 }

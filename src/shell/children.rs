@@ -16,10 +16,12 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use crate::engine::event::{Exit, Kill, REAL_TIME_SIGNAL, RunId, Spawn};
+use crate::engine::note::Group;
 use crate::official;
 
 use super::guard::Guard;
 use super::launch::{self, Launched};
+use super::leftover;
 
 /// Which of a child's pipes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +78,14 @@ impl Children {
     }
 
     /// Starts `/bin/sh -c` with the command in a process group of its own. Its pipes are ready to be read under their tokens.
-    pub fn spawn(&mut self, spawn: &Spawn, registry: &Registry) -> io::Result<()> {
-        let own_path = (OsStr::new(official::AGENT_VARIABLE), self.own_path.as_os_str());
+    pub fn spawn(&mut self, spawn: &Spawn, registry: &Registry) -> io::Result<Group> {
+        let number = spawn.run.to_string();
+        let own = [
+            (OsStr::new(official::AGENT_VARIABLE), self.own_path.as_os_str()),
+            (OsStr::new(leftover::RUN_VARIABLE), OsStr::new(&number)),
+        ];
         let env = spawn.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value.reveal())));
-        let launched = launch::shell(&spawn.command, std::iter::once(own_path).chain(env))?;
+        let launched = launch::shell(&spawn.command, own.into_iter().chain(env))?;
         let pid = launched.pid;
         if let Err(error) = self.adopt(spawn.run, launched, registry) {
             // A child whose output nobody can read must not live.
@@ -88,7 +94,7 @@ impl Children {
             return Err(error);
         }
         self.guard.add(pid);
-        Ok(())
+        Ok(Group { id: pid.as_raw(), birth: leftover::birth(pid.as_raw()) })
     }
 
     fn adopt(&mut self, run: RunId, launched: Launched, registry: &Registry) -> io::Result<()> {

@@ -1,7 +1,10 @@
-//! The journals' files: one for each run, append-only, mode 0600, in the state directory. Writes records whole or not at all,
-//! and lets workers read behind the writer's back; what stands in them is the business of `frame::record`.
+//! The journals' files: for each run one or more, append-only, mode 0600, in the state directory; `RUN-START.journal`, where
+//! START is the journal offset at which the file begins. Writes records whole or not at all, and lets workers read behind the
+//! writer's back; what stands in them is the business of `frame::record`, when they go is the engine's.
 
-use std::collections::HashMap;
+mod scan;
+
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -9,11 +12,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::engine::event::RunId;
+use crate::engine::resume::Resumed;
 
 const SUFFIX: &str = ".journal";
+/// What cannot be read is not looked at again, and not removed.
+const DAMAGED_SUFFIX: &str = ".damaged";
 
+/// The file of a run that is written at present.
 #[derive(Debug)]
-struct Journal {
+struct Open {
+    segment: u64,
     file: Arc<File>,
     bytes: u64,
 }
@@ -21,7 +29,13 @@ struct Journal {
 #[derive(Debug)]
 pub struct Journals {
     directory: PathBuf,
-    open: HashMap<RunId, Journal>,
+    open: HashMap<RunId, Open>,
+    /// Where the files of each run begin, oldest first.
+    segments: HashMap<RunId, Vec<u64>>,
+    /// Files that were left behind for a next one before they were synced.
+    unsynced: HashMap<RunId, Vec<Arc<File>>>,
+    /// A file was made since the directory was synced.
+    is_directory_unsynced: bool,
 }
 
 impl Journals {
@@ -29,74 +43,138 @@ impl Journals {
     pub fn new(state_dir: &Path) -> io::Result<Journals> {
         let directory = state_dir.join("runs");
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
-        Ok(Journals { directory, open: HashMap::new() })
+        Ok(Journals {
+            directory,
+            open: HashMap::new(),
+            segments: HashMap::new(),
+            unsynced: HashMap::new(),
+            is_directory_unsynced: false,
+        })
     }
 
-    /// The highest number of a run whose journal is here, be it of an earlier agent.
+    /// The highest number of a run whose journal is here, be it of an earlier agent and damaged.
     pub fn newest(&self) -> io::Result<Option<RunId>> {
         let mut newest = None;
         for entry in fs::read_dir(&self.directory)? {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
+            let number = name.to_str().and_then(|name| name.split(['-', '.']).next()?.parse().ok());
             newest = newest.max(number.map(RunId));
         }
         Ok(newest)
     }
 
-    /// Appends to the run's journal, which is made if there is none, and gives its new length. After an error the journal is as
-    /// it was before.
-    pub fn append(&mut self, run: RunId, bytes: &[u8]) -> io::Result<u64> {
-        if !self.open.contains_key(&run) {
-            let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(self.path(run))?;
-            self.open.insert(run, Journal { file: Arc::new(file), bytes: 0 });
+    /// Reads what an earlier agent left, and cuts off what a crash tore.
+    pub fn resume(&mut self) -> io::Result<Vec<Resumed>> {
+        let mut found: BTreeMap<RunId, Vec<u64>> = BTreeMap::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let name = entry?.file_name();
+            if let Some((run, segment)) = name.to_str().and_then(parse) {
+                found.entry(run).or_default().push(segment);
+            }
         }
-        let journal = self.open.get_mut(&run).expect("it was just put there");
-        if let Err(error) = journal.file.write_all_at(bytes, journal.bytes) {
+        let mut runs = Vec::new();
+        for (run, mut segments) in found {
+            segments.sort_unstable();
+            runs.extend(self.resume_run(run, segments)?);
+        }
+        Ok(runs)
+    }
+
+    /// Appends to the run's file that begins at `segment`, which is made if there is none. After an error the file is as it was
+    /// before.
+    pub fn append(&mut self, run: RunId, segment: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.open.get(&run).is_none_or(|open| open.segment != segment) {
+            self.open(run, segment)?;
+        }
+        let open = self.open.get_mut(&run).expect("it was just put there");
+        if let Err(error) = open.file.write_all_at(bytes, open.bytes) {
             // Half a record must not stay behind; where this fails too, the next write goes over it.
-            let _ = journal.file.set_len(journal.bytes);
+            let _ = open.file.set_len(open.bytes);
             return Err(error);
         }
-        journal.bytes += bytes.len() as u64;
-        Ok(journal.bytes)
+        open.bytes += bytes.len() as u64;
+        Ok(())
     }
 
-    /// The file of a run, for a worker to read from.
-    pub fn file(&self, run: RunId) -> Option<Arc<File>> {
-        self.open.get(&run).map(|journal| journal.file.clone())
+    fn open(&mut self, run: RunId, segment: u64) -> io::Result<()> {
+        let path = self.path(run, segment);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let open = Open { segment, bytes: file.metadata()?.len(), file: Arc::new(file) };
+        let segments = self.segments.entry(run).or_default();
+        if segments.last() != Some(&segment) {
+            segments.push(segment);
+            self.is_directory_unsynced = true;
+        }
+        if let Some(left) = self.open.insert(run, open) {
+            self.unsynced.entry(run).or_default().push(left.file);
+        }
+        Ok(())
     }
 
-    /// Removes the run's journal.
-    pub fn forget(&mut self, run: RunId) {
-        if self.open.remove(&run).is_some()
-            && let Err(error) = fs::remove_file(self.path(run))
-        {
+    /// What has to be done, on some other thread, to bring to the disk what was appended to these runs' journals.
+    pub fn sync(&mut self, runs: &[RunId]) -> impl FnOnce() -> io::Result<()> + Send + 'static {
+        let mut files = Vec::new();
+        for run in runs {
+            files.extend(self.unsynced.remove(run).unwrap_or_default());
+            files.extend(self.open.get(run).map(|open| open.file.clone()));
+        }
+        let directory = std::mem::take(&mut self.is_directory_unsynced).then(|| self.directory.clone());
+        move || {
+            files.iter().try_for_each(|file| file.sync_data())?;
+            // A new name is safe only when the directory is on disk too.
+            directory.map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+        }
+    }
+
+    /// Where a worker finds the run's file that begins at `segment`.
+    pub fn path(&self, run: RunId, segment: u64) -> PathBuf {
+        self.directory.join(format!("{run}-{segment}{SUFFIX}"))
+    }
+
+    /// Removes the run's files that begin before this offset.
+    pub fn trim(&mut self, run: RunId, before: u64) {
+        let segments = self.segments.entry(run).or_default();
+        let kept = segments.split_off(segments.partition_point(|segment| *segment < before));
+        for segment in std::mem::replace(segments, kept) {
+            self.remove(run, segment);
+        }
+        self.unsynced.remove(&run);
+    }
+
+    /// Removes the run's journal; a damaged one is put out of the way.
+    pub fn forget(&mut self, run: RunId, damaged: bool) {
+        self.open.remove(&run);
+        self.unsynced.remove(&run);
+        for segment in self.segments.remove(&run).unwrap_or_default() {
+            if damaged {
+                self.put_out_of_the_way(run, segment);
+            } else {
+                self.remove(run, segment);
+            }
+        }
+    }
+
+    fn remove(&self, run: RunId, segment: u64) {
+        if let Err(error) = fs::remove_file(self.path(run, segment)) {
             log::warn!("run {run}: its journal could not be removed: {error}");
         }
     }
 
-    fn path(&self, run: RunId) -> PathBuf {
-        self.directory.join(format!("{run}{SUFFIX}"))
+    fn put_out_of_the_way(&self, run: RunId, segment: u64) {
+        let path = self.path(run, segment);
+        let aside = path.with_extension(&DAMAGED_SUFFIX[1..]);
+        match fs::rename(&path, &aside) {
+            Ok(()) => log::error!("run {run}: a damaged part of its journal is kept as {}", aside.display()),
+            Err(error) => log::error!("run {run}: the damaged journal {} cannot be renamed: {error}", path.display()),
+        }
     }
+}
+
+/// `RUN-START.journal`.
+fn parse(name: &str) -> Option<(RunId, u64)> {
+    let (run, segment) = name.strip_suffix(SUFFIX)?.split_once('-')?;
+    Some((RunId(run.parse().ok()?), segment.parse().ok()?))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn appends_reads_back_and_forgets() {
-        let directory = std::env::temp_dir().join(format!("faraday-agent-journals-{}", std::process::id()));
-        let mut journals = Journals::new(&directory).expect("a directory");
-        let run = RunId(7);
-        assert_eq!(journals.append(run, b"one").expect("written"), 3);
-        assert_eq!(journals.append(run, b"two").expect("written"), 6);
-        let mut bytes = [0; 6];
-        journals.file(run).expect("open").read_exact_at(&mut bytes, 0).expect("read");
-        assert_eq!(&bytes, b"onetwo");
-        assert_eq!(journals.newest().expect("read"), Some(run));
-        journals.forget(run);
-        assert!(journals.file(run).is_none());
-        assert_eq!(fs::read_dir(directory.join("runs")).expect("there").count(), 0);
-        fs::remove_dir_all(directory).expect("removed");
-    }
-}
+mod tests;

@@ -1,17 +1,21 @@
 //! Every system call of the agent, and no decision: the reactor (`reactor`) between the engine and what it needs, which is
-//! `signals`, executors (`children`, with `launch` and `guard`), journals, the websocket (`channel`), posts (`workers`,
-//! `poster`) and the way to the server (`server`, `enrol`, `net`).
+//! `signals`, executors (`children`, with `launch`, `guard` and `leftover`), journals, the websocket (`channel`), posts
+//! (`workers`, `poster`, `batch`, `refused`) and the way to the server (`server`, `enrol`, `net`).
 
+mod batch;
 mod channel;
 mod children;
 pub mod enrol;
 pub mod guard;
 mod journals;
 mod launch;
+mod leftover;
+mod lock;
 pub mod net;
 mod null;
 mod poster;
 mod reactor;
+mod refused;
 mod server;
 mod signals;
 pub mod token_store;
@@ -27,12 +31,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::config::settings::Settings;
 use crate::engine::event::{Now, RunId};
 use crate::engine::executor::Executor;
-use crate::engine::{Engine, POSTS_AT_ONCE_MAX, Profile};
+use crate::engine::{DiskLimits, Engine, POSTS_AT_ONCE_MAX, Profile};
 
 use children::Children;
 use enrol::{Enrolment, RegistrationToken};
 use guard::Guard;
 use journals::Journals;
+use lock::StateLock;
 use net::limits::Limits;
 use reactor::{Parts, Reactor};
 use server::Server;
@@ -54,11 +59,14 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
     raise_file_limit();
     let executors = settings.agent.executors.iter().map(Executor::resolve).collect();
     let state = StateDir::open(&settings.agent).map_err(StartError::Machine)?;
-    let journals = Journals::new(state.path()).map_err(|error| {
-        let what = format!("making the directory of journals in the state directory {}", state.path().display());
+    let _lock = StateLock::take(state.path()).map_err(StartError::Machine)?;
+    let state_dir = state.path().to_owned();
+    let mut journals = Journals::new(&state_dir).map_err(|error| {
+        let what = format!("making the directory of journals in the state directory {}", state_dir.display());
         machine(&what, &error)
     })?;
     let newest = journals.newest().map_err(|error| machine("reading the directory of journals", &error))?;
+    let resumed = journals.resume().map_err(|error| machine("reading the journals of an earlier agent", &error))?;
     let server = Arc::new(Server::new(enrolment(settings, state, registration)?));
     let own_path = own_path();
     let guard = Guard::start(&own_path);
@@ -68,12 +76,15 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
         executors,
         concurrent_runs_max: settings.agent.concurrent_runs_max,
         stop_grace: settings.agent.stop_grace,
+        delivery_grace: settings.agent.delivery_grace,
+        retry_max: settings.agent.retry_max,
+        disk: DiskLimits { bytes_max: settings.agent.journal_bytes_max, sync_after: settings.agent.sync_after },
         seed: RandomState::new().build_hasher().finish(),
         first_run: first_run(utc, newest),
     };
-    let engine = Engine::new(profile, Now { up: Duration::ZERO, utc });
+    let engine = Engine::new(profile, resumed, Now { up: Duration::ZERO, utc });
     let children = Children::new(reactor::FIRST_PIPE, own_path, guard);
-    let parts = Parts { engine, started, server, signals, children, journals };
+    let parts = Parts { engine, started, server, signals, children, journals, state_dir };
     let reactor =
         Reactor::new(parts, POSTS_AT_ONCE_MAX).map_err(|error| machine("setting up the event loop", &error))?;
     reactor.run().map_err(|error| machine("waiting for events", &error))

@@ -8,12 +8,14 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
@@ -23,9 +25,9 @@ use crate::engine::event::{Action, Event, Failure, Now, RunId};
 use super::channel::{Arrival, Channel};
 use super::children::{Children, Got, Pipe};
 use super::journals::Journals;
-use super::poster;
 use super::server::{Connection, Server};
 use super::workers::{Done, Workers};
+use super::{leftover, poster, refused};
 
 const LINK: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -51,6 +53,7 @@ pub struct Reactor {
     channel: Option<Channel>,
     children: Children,
     journals: Journals,
+    state_dir: PathBuf,
     ready: Ready,
     buffer: Box<[u8]>,
     exit_code: Option<u8>,
@@ -64,6 +67,7 @@ pub struct Parts {
     pub signals: SignalFd,
     pub children: Children,
     pub journals: Journals,
+    pub state_dir: PathBuf,
 }
 
 impl Reactor {
@@ -83,6 +87,7 @@ impl Reactor {
             channel: None,
             children: parts.children,
             journals: parts.journals,
+            state_dir: parts.state_dir,
             ready: Ready::default(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             exit_code: None,
@@ -172,8 +177,8 @@ impl Reactor {
             Action::Spawn(spawn) => {
                 let run = spawn.run;
                 return Some(match self.children.spawn(&spawn, self.poll.registry()) {
-                    Ok(()) => Event::Started { run },
-                    Err(error) => Event::StartFailed { run, words: error.to_string() },
+                    Ok(group) => Event::Started { run, group },
+                    Err(error) => Event::StartFailed { run, passing: is_passing(&error), words: error.to_string() },
                 });
             }
             Action::Kill { run, signal } => self.children.kill(run, signal),
@@ -183,14 +188,22 @@ impl Reactor {
                 }
             }
             Action::Release { run } => self.children.release(run),
-            Action::Append { run, bytes } => {
-                let result = self.journals.append(run, &bytes).map_err(|error| error.to_string());
+            Action::KillLeftover { run, group } => leftover::kill(run, &group),
+            Action::Append { run, segment, bytes } => {
+                let result = self.journals.append(run, segment, &bytes).map_err(|error| error.to_string());
                 return Some(Event::Journaled { run, bytes, result });
             }
-            Action::Forget { run } => self.journals.forget(run),
+            Action::Sync { runs } => return self.perform_sync(&runs),
+            Action::Trim { run, before } => self.journals.trim(run, before),
+            Action::Forget { run, damaged } => self.journals.forget(run, damaged),
             Action::Post(post) => {
-                let (server, journal) = (self.server.clone(), self.journals.file(post.id.run));
-                self.workers.post(move || Done::Posted(poster::send(&server, journal.as_deref(), &post)));
+                let (server, journal) = (self.server.clone(), self.journals.path(post.id.run, post.range.segment));
+                self.workers.post(move || Done::Posted(poster::send(&server, &journal, &post)));
+            }
+            Action::SetAside(asked) => {
+                let (state_dir, journal) =
+                    (self.state_dir.clone(), self.journals.path(asked.id.run, asked.range.segment));
+                self.workers.post(move || Done::Posted(refused::set_aside(&state_dir, &journal, &asked)));
             }
             Action::Quit { code } => self.exit_code = Some(code),
         }
@@ -203,8 +216,15 @@ impl Reactor {
         self.dial(move || Done::Connected(server.connect().map(Box::new)))
     }
 
+    fn perform_sync(&mut self, runs: &[RunId]) -> Option<Event<'static>> {
+        let sync = self.journals.sync(runs);
+        let job = move || Done::Synced(sync().map_err(|error| error.to_string()));
+        let error = self.workers.alone("sync", job).err()?;
+        Some(Event::Synced { result: Err(format!("a thread to sync with could not be started: {error}")) })
+    }
+
     fn dial(&mut self, job: impl FnOnce() -> Done + Send + 'static) -> Option<Event<'static>> {
-        let error = self.workers.dial(job).err()?;
+        let error = self.workers.alone("dial", job).err()?;
         let words = format!("a thread to dial with could not be started: {error}");
         Some(Event::ConnectFailed(Failure { words, fatal: false }))
     }
@@ -260,6 +280,7 @@ impl Reactor {
                 Done::Token(Err(failure)) => self.handle(Event::TokenFailed(failure)),
                 Done::Token(Ok(token)) => self.handle(Event::TokenFetched(token)),
                 Done::Posted(posted) => self.handle(Event::Posted(posted)),
+                Done::Synced(result) => self.handle(Event::Synced { result }),
             }
         }
     }
@@ -316,6 +337,12 @@ impl Reactor {
         );
         self.perform_actions();
     }
+}
+
+/// Whether a process may be started later: the machine lacks files, processes or memory at present.
+fn is_passing(error: &io::Error) -> bool {
+    let lacks = [Errno::EMFILE, Errno::ENFILE, Errno::EAGAIN, Errno::ENOMEM];
+    error.raw_os_error().is_some_and(|code| lacks.contains(&Errno::from_raw(code)))
 }
 
 /// Sources that may have more to read than their last share allowed, each once, in the order of their turns.

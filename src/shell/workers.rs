@@ -1,5 +1,5 @@
-//! A few threads for what blocks: posts on a small pool, dialling on a thread of its own so that a server that lets posts hang
-//! cannot hold up the command channel. Results come back through one inbox; the reactor is woken for each.
+//! A few threads for what blocks: posts on a small pool, dialling and syncing on threads of their own so that a server that lets
+//! posts hang cannot hold up the command channel, nor a slow disk the posts. Results come back through one inbox; the reactor is woken for each.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -22,6 +22,7 @@ pub enum Done {
     Connected(Result<Box<Connection>, Failure>),
     Token(Result<Secret, Failure>),
     Posted(Posted),
+    Synced(Result<(), String>),
 }
 
 type Job = Box<dyn FnOnce() -> Done + Send>;
@@ -47,7 +48,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` threads for posts. The receiver gives what they and the dialling threads have done.
+    /// Starts `count` threads for posts. The receiver gives what they and the other threads have done.
     pub fn start(count: usize, waker: Waker) -> io::Result<(Workers, Receiver<Done>)> {
         let (jobs, queue) = mpsc::channel::<Job>();
         let (results, done) = mpsc::channel();
@@ -70,10 +71,10 @@ impl Workers {
         let _ = self.jobs.send(Box::new(job));
     }
 
-    /// Runs a job on a thread of its own.
-    pub fn dial(&self, job: impl FnOnce() -> Done + Send + 'static) -> io::Result<()> {
+    /// Runs a job on a thread of its own, which has this name.
+    pub fn alone(&self, name: &str, job: impl FnOnce() -> Done + Send + 'static) -> io::Result<()> {
         let inbox = self.inbox.clone();
-        spawn("dial", move || inbox.put(job()))
+        spawn(name, move || inbox.put(job()))
     }
 }
 

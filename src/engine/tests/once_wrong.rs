@@ -25,9 +25,7 @@ fn a_413_while_narrowing_does_not_spin() {
         posts += 1;
         assert!(posts < 100, "it spins without a pause");
         world.take();
-        let size = (HEADER_BYTES + HOST.len()) as u64;
-        let pieces =
-            (((post.upto - post.from) / size) as u32).min(post.pieces_max).min(((post.bytes_max / size) as u32).max(1));
+        let pieces = world.pieces(&post);
         world.answer(
             &post,
             pieces,
@@ -194,7 +192,7 @@ fn no_timer_survives_its_run() {
     slow.timeout = Some(Duration::from_secs(5));
     let mut world = World::joined(vec![slow]);
     world.run("ok");
-    world.handle(Event::StartFailed { run: RUN, words: "no".into() });
+    world.handle(Event::StartFailed { run: RUN, words: "no".into(), passing: false });
     assert!(!world.engine.agenda.timers.is_set(crate::engine::timers::Timer::RunTimeout(RUN)));
 }
 
@@ -275,7 +273,8 @@ fn at_a_stop_posts_that_wait_for_a_busy_server_are_tried_once_more() {
     world.end(Exit::Code(0));
     let mut post = the_post(&mut world);
     for _ in 0..12 {
-        world.outcome(&post, 1, Outcome::Answer { status: 503, words: "busy".into(), retry_after: None });
+        let pieces = world.pieces(&post);
+        world.outcome(&post, pieces, Outcome::Answer { status: 503, words: "busy".into(), retry_after: None });
         while world.posts().is_empty() {
             world.pass(Duration::from_secs(5));
             world.handle(Event::Pong(0));
@@ -284,7 +283,8 @@ fn at_a_stop_posts_that_wait_for_a_busy_server_are_tried_once_more() {
         post = world.posts().remove(0);
         world.take();
     }
-    world.outcome(&post, 1, Outcome::Answer { status: 503, words: "busy".into(), retry_after: None });
+    let pieces = world.pieces(&post);
+    world.outcome(&post, pieces, Outcome::Answer { status: 503, words: "busy".into(), retry_after: None });
     world.take();
     world.handle(Event::Stop { signal: "SIGTERM" });
     for _ in 0..8 {
@@ -301,7 +301,7 @@ fn kept_buffer_is_small() {
     world.take();
     let host = format!(r#"{{"ip":"1","description":"{}"}}"#, "x".repeat(8 << 20));
     world.output(format!("{{\"hosts\":[{host}]}}\n").as_bytes());
-    let capacity = world.engine.runs.get_mut(&RUN).map(|run| run.intake.take_records().capacity());
+    let capacity = world.engine.runs.get_mut(&RUN).map(|run| run.journal.buffer_bytes());
     println!("kept: {capacity:?}");
     assert!(capacity.unwrap() < 1 << 20);
 }
@@ -346,9 +346,7 @@ fn a_413_limit_is_remembered() {
     while let Some(post) = world.posts().first().cloned() {
         posts += 1;
         world.take();
-        let size = (HEADER_BYTES + HOST.len()) as u64;
-        let pieces =
-            (((post.upto - post.from) / size) as u32).min(post.pieces_max).min(((post.bytes_max / size) as u32).max(1));
+        let pieces = world.pieces(&post);
         refused += u32::from(pieces > 100);
         world.answer(&post, pieces, if pieces > 100 { 413 } else { 201 });
     }
@@ -366,9 +364,7 @@ fn execution_deleted_in_mid_run_blames_no_host() {
     while let Some(post) = world.posts().first().cloned() {
         posts += 1;
         world.take();
-        let size = (HEADER_BYTES + HOST.len()) as u64;
-        let pieces =
-            (((post.upto - post.from) / size) as u32).min(post.pieces_max).min(((post.bytes_max / size) as u32).max(1));
+        let pieces = world.pieces(&post);
         world.answer(&post, pieces, 400);
     }
     println!("{posts} posts");
@@ -382,7 +378,7 @@ fn kept_buffer_of_ordinary_reads() {
     world.take();
     let chunk = document(1).repeat((64 << 10) / document(1).len());
     world.output(&chunk);
-    let capacity = world.engine.runs.get_mut(&RUN).map(|run| run.intake.take_records().capacity());
+    let capacity = world.engine.runs.get_mut(&RUN).map(|run| run.journal.buffer_bytes());
     println!("kept after one 64 KiB read: {capacity:?}");
 }
 
@@ -406,6 +402,7 @@ fn a_stop_between_append_and_journaled_starts_nothing() {
     // The shell of today answers an Append at once; the engine does not say what happens if it does not.
     let mut world = World::joined(vec![executor("ok", &[])]);
     world.engine.handle_event(Event::Frame(r#"42/dispatcher,["run",{"execution_ids":[7],"workspaces":["ws1"],"action":"RUN","executor":"ok","args":{},"plugin_args":{}}]"#), Now { up: Duration::ZERO, utc: utc(Duration::ZERO) });
+    world.engine.handle_timeout(Now { up: Duration::ZERO, utc: utc(Duration::ZERO) });
     let mut append = None;
     while let Some(action) = world.engine.poll_action() {
         if let Action::Append { bytes, .. } = action {
@@ -413,7 +410,7 @@ fn a_stop_between_append_and_journaled_starts_nothing() {
         }
     }
     world.handle(Event::Stop { signal: "SIGTERM" });
-    world.handle(Event::Journaled { run: RUN, bytes: append.unwrap(), result: Ok(100) });
+    world.handle(Event::Journaled { run: RUN, bytes: append.unwrap(), result: Ok(()) });
     assert!(!world.actions.iter().any(|a| matches!(a, Action::Spawn(_))), "started after the stop");
 }
 

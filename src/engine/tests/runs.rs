@@ -23,7 +23,7 @@ fn deliver_all(world: &mut World, pieces: u32) {
     let posts = world.posts();
     world.take();
     for post in posts {
-        let pieces = if post.from == post.upto { 0 } else { pieces };
+        let pieces = if post.range.from == post.range.upto { 0 } else { pieces };
         world.answer(&post, pieces, 201);
     }
     if !world.posts().is_empty() {
@@ -118,12 +118,12 @@ fn a_run_that_printed_nothing_and_exited_0_is_successful_after_its_closing_post(
     let posts = world.posts();
     assert_eq!(posts.len(), 1);
     assert_eq!(posts[0].duration, Some(Duration::from_secs(2)));
-    assert_eq!(posts[0].from, posts[0].upto);
+    assert_eq!(posts[0].range.from, posts[0].range.upto);
     assert_eq!(world.statuses().len(), 0, "not before the closing post has arrived");
     world.answer(&posts[0], 0, 201);
     assert_eq!(world.last_status()["running"], false);
     assert_eq!(world.last_status()["successful"], true);
-    assert!(world.actions.iter().any(|action| matches!(action, Action::Forget { run: RUN })));
+    assert!(world.actions.iter().any(|action| matches!(action, Action::Forget { run: RUN, .. })));
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn nobody_of_a_group_that_was_told_to_end_lives_on() {
     world.end(Exit::Signal(15));
     assert_eq!(kills(&world), [Kill::Gently, Kill::AtOnce]);
     assert!(matches!(
-        world.actions.iter().rfind(|action| !matches!(action, Action::Post(_))),
+        world.actions.iter().rfind(|action| !matches!(action, Action::Post(_) | Action::Append { .. })),
         Some(Action::Release { .. })
     ));
 }
@@ -405,7 +405,7 @@ fn a_child_that_cannot_be_started_is_told() {
     let mut world = World::joined(vec![executor("ok", &[])]);
     world.run("ok");
     world.take();
-    world.handle(Event::StartFailed { run: RUN, words: "Resource temporarily unavailable".into() });
+    world.handle(Event::StartFailed { run: RUN, words: "Resource temporarily unavailable".into(), passing: false });
     assert_eq!(world.last_status()["successful"], false);
     assert!(message(&world.last_status()).contains("Resource temporarily unavailable"));
 }

@@ -1,0 +1,74 @@
+//! What the server is told of a run, and when. The words of its end are `verdict`'s.
+
+use crate::engine::agenda::Agenda;
+use crate::engine::timers::Timer;
+use crate::engine::verdict;
+use crate::proto::message::RunStatus;
+
+use super::{Run, Stage};
+
+impl Run {
+    fn status(&self, running: bool, successful: Option<bool>, message: String) -> RunStatus {
+        RunStatus {
+            execution_ids: self.execution_ids.clone(),
+            executor_name: self.executor.name.clone(),
+            running,
+            successful,
+            message,
+        }
+    }
+
+    /// Tells the server how the run stands; also for a server that may have taken it for dead.
+    pub fn tell_present(&self, agenda: &mut Agenda) {
+        let obstacle = agenda.disk.obstacle();
+        // A run whose journal is there within this turn has more to tell then.
+        if self.is_told() || (self.stage == Stage::Opening && obstacle.is_none()) {
+            return;
+        }
+        let status = self.present_status(obstacle);
+        agenda.outbox.push(self.id, status);
+    }
+
+    fn present_status(&self, obstacle: Option<&str>) -> RunStatus {
+        if self.is_late {
+            return self.status(false, Some(false), verdict::waiting(self));
+        }
+        let executor = format!("Executor {} from {}", self.executor.name, self.agent_name);
+        let message = match (self.stage, obstacle, &self.failure) {
+            (Stage::Settling, ..) => verdict::delivering(self),
+            (_, Some(words), _) => format!("{executor} is paused: {words}; it goes on when there is room"),
+            (Stage::Opening | Stage::Waiting, ..) => {
+                format!("{executor} waits for a place: max_concurrent_runs are running")
+            }
+            (_, _, Some(words)) => format!("{executor} waits: {words}; it is tried again"),
+            _ => format!("Running {} executor from {} agent", self.executor.name, self.agent_name),
+        };
+        self.status(true, None, message + &verdict::troubles(self))
+    }
+
+    /// The executor has ended a while ago, and something still waits for the server.
+    pub(super) fn on_grace_over(&mut self, agenda: &mut Agenda) {
+        if self.stage == Stage::Settling {
+            self.is_late = true;
+            log::warn!("run {}: {}", self.id, verdict::waiting(self));
+            self.tell_present(agenda);
+        }
+    }
+
+    /// The last status of a run that the agent has to leave behind.
+    pub fn tell_abandoned(&self, agenda: &mut Agenda) {
+        let status = self.status(false, Some(false), verdict::abandoned(self, agenda.disk.obstacle()));
+        log::error!("run {}: {}", self.id, status.message);
+        agenda.outbox.push(self.id, status);
+    }
+
+    /// Everything is settled: how it went.
+    pub(super) fn tell_last(&mut self, agenda: &mut Agenda) {
+        let (successful, message) = verdict::verdict(self);
+        let level = if successful { log::Level::Info } else { log::Level::Warn };
+        log::log!(level, "run {}: {message}", self.id);
+        agenda.outbox.push_last(self.id, self.status(false, Some(successful), message));
+        agenda.timers.clear(Timer::Grace(self.id));
+        self.stage = Stage::Told;
+    }
+}

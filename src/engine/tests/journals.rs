@@ -1,0 +1,283 @@
+//! Journals: when they are written, how much they may hold, when they go; and what cannot be delivered.
+
+use super::*;
+
+fn appends(world: &World) -> usize {
+    world.actions.iter().filter(|action| matches!(action, Action::Append { .. })).count()
+}
+
+/// Hands in bytes without ending the turn.
+fn output_in_turn(world: &mut World, bytes: &[u8]) {
+    let now = world.now();
+    world.engine.handle_event(Event::Output { run: RUN, bytes }, now);
+    world.drain();
+}
+
+#[test]
+fn everything_that_a_turn_reads_is_one_write_at_its_end() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.run("ok");
+    world.take();
+    for _ in 0..10 {
+        output_in_turn(&mut world, &document(3));
+    }
+    assert_eq!(appends(&world), 0);
+    assert_eq!(world.engine.poll_timeout(), Some(world.up), "the turn has to end");
+    world.end_turn();
+    assert_eq!(appends(&world), 1);
+    assert_eq!(world.pieces(&world.posts()[0]), 30);
+}
+
+#[test]
+fn writes_are_synced_within_the_time_and_not_while_a_sync_is_under_way() {
+    let syncs = |world: &World| world.actions.iter().filter(|action| matches!(action, Action::Sync { .. })).count();
+    for (sync_after, within) in [(Duration::ZERO, Duration::ZERO), (Duration::from_secs(1), Duration::from_secs(1))] {
+        let mut world = World::with(vec![executor("ok", &[])], |profile| profile.disk.sync_after = sync_after);
+        world.join();
+        world.run("ok");
+        world.pass(within);
+        let before = syncs(&world);
+        world.output(&document(1));
+        world.pass(within);
+        assert_eq!(syncs(&world), before + 1);
+        world.pass(10 * within);
+        assert_eq!(syncs(&world), before + 1, "nothing new was written");
+    }
+}
+
+#[test]
+fn what_is_settled_leaves_the_disk_though_the_run_goes_on() {
+    let mut world = World::with(vec![executor("ok", &[])], |profile| profile.disk.bytes_max = 1 << 20);
+    world.join();
+    world.run("ok");
+    world.take();
+    let mut on_disk = Vec::new();
+    for _ in 0..200 {
+        world.output(&document(400));
+        for action in world.take() {
+            match action {
+                Action::Append { segment, .. } if !on_disk.contains(&segment) => on_disk.push(segment),
+                Action::Trim { before, .. } => on_disk.retain(|segment| *segment >= before),
+                Action::Post(post) => {
+                    assert!(on_disk.contains(&post.range.segment), "its file is gone");
+                    let outcome = Outcome::Answer { status: 201, words: String::new(), retry_after: None };
+                    let posted = Posted { id: post.id, upto: post.range.upto, pieces: 1, outcome };
+                    world.handle(Event::Posted(posted));
+                }
+                _ => {}
+            }
+        }
+        assert!(on_disk.len() <= 3, "{on_disk:?}");
+    }
+    assert!(on_disk[0] > 1 << 20, "what was written first is gone: {on_disk:?}");
+    assert!(!world.told.iter().any(|status| message(status).contains("paused")));
+}
+
+#[test]
+fn journals_that_may_hold_no_more_pause_all_executors_until_the_server_takes_something() {
+    let mut world = World::with(vec![executor("ok", &[])], |profile| profile.disk.bytes_max = 1 << 20);
+    world.join();
+    world.run("ok");
+    world.run_command("ok", json!([8]), json!(["ws1"]), json!({}));
+    world.take();
+    let hosts = (1 << 20) / HOST.len();
+    world.output(&document(hosts));
+    let post = world.posts().remove(0);
+    let wants = |world: &World, wanted: bool| {
+        let reads =
+            world.actions.iter().filter(|action| matches!(action, Action::Read { wanted: w, .. } if *w == wanted));
+        reads.count()
+    };
+    assert_eq!(wants(&world, false), 2, "both executors");
+    let told = message(&world.last_status()).to_owned();
+    assert!(told.contains("agent.journal_bytes_max") && told.contains("it goes on when there is room"), "{told}");
+    world.take();
+    world.run_command("ok", json!([9]), json!(["ws1"]), json!({}));
+    assert!(!world.actions.iter().any(|action| matches!(action, Action::Spawn(_))), "no room for a new one either");
+    world.handle(Event::Posted(Posted {
+        id: post.id,
+        upto: post.range.upto,
+        pieces: hosts as u32,
+        outcome: Outcome::Answer { status: 201, words: String::new(), retry_after: None },
+    }));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(wants(&world, true), 2);
+    assert!(world.actions.iter().any(|action| matches!(action, Action::Spawn(_))));
+    assert!(message(&world.last_status()).contains("Running"));
+}
+
+#[test]
+fn a_disk_that_works_again_is_found_by_one_journal_for_all() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    for id in 1..=100 {
+        world.run_command("ok", json!([id]), json!(["ws1"]), json!({}));
+    }
+    world.journal_full = true;
+    for id in 1..=100 {
+        output_in_turn(&mut world, &document(1));
+        let now = world.now();
+        world.engine.handle_event(Event::Output { run: RunId(id), bytes: &document(1) }, now);
+    }
+    world.end_turn();
+    world.take();
+    world.pass(Duration::from_secs(1));
+    assert_eq!(appends(&world), 1);
+    world.journal_full = false;
+    world.pass(Duration::from_secs(1));
+    world.pass(Duration::ZERO);
+    assert!(appends(&world) >= 101, "{}", appends(&world));
+}
+
+#[test]
+fn what_still_waits_after_the_grace_is_told_and_told_again_when_it_arrives() {
+    let mut world = running(12);
+    world.end(Exit::Code(0));
+    let mut post = the_post(&mut world);
+    while world.up < Duration::from_secs(61) {
+        let pieces = world.pieces(&post);
+        world.outcome(&post, pieces, Outcome::Answer { status: 503, words: "busy".into(), retry_after: None });
+        while world.posts().is_empty() {
+            world.pass_alive(Duration::from_secs(1));
+        }
+        post = the_post(&mut world);
+    }
+    let waiting = world.told.last().expect("a status").clone();
+    let expected = "Executor ok from a1 finished, 12 hosts wait for the server: workspace ws1 (503: busy); exit code 0";
+    assert_eq!(message(&waiting), expected);
+    assert_eq!((&waiting["running"], &waiting["successful"]), (&json!(false), &json!(false)));
+    lose(&mut world);
+    world.join();
+    assert_eq!(message(world.told.last().expect("a status")), expected, "and after a lost link");
+    world.actions.push(Action::Post(post));
+    play_500(&mut world, &[]);
+    assert_eq!(world.told.last().expect("a status")["successful"], true);
+}
+
+#[test]
+fn what_the_server_has_not_taken_for_retry_days_is_set_aside() {
+    let day = Duration::from_secs(86_400);
+    let mut world = World::with(vec![executor("ok", &[])], |profile| profile.retry_max = 2 * day);
+    world.join();
+    world.run("ok");
+    world.take();
+    world.output(&document(3));
+    let mut post = the_post(&mut world);
+    let mut aside = Vec::new();
+    while aside.is_empty() {
+        assert!(world.up < 3 * day);
+        world.answer(&post, 3, 403);
+        aside = set_aside(&world);
+        if aside.is_empty() {
+            while world.posts().is_empty() {
+                world.pass_alive(Duration::from_secs(30));
+            }
+            post = the_post(&mut world);
+        }
+    }
+    assert!(world.up >= 2 * day);
+    assert!(aside[0].words.contains("agent.retry_days: 403: words of 403"), "{}", aside[0].words);
+    world.end(Exit::Code(0));
+    let closing = world.posts().pop().expect("a closing post");
+    world.take();
+    world.answer(&closing, 0, 201);
+    let told = message(&world.last_status()).to_owned();
+    assert!(told.contains("failed: exit code 0; 3 hosts read, workspace ws1 refused 3 of 3"), "{told}");
+}
+
+#[test]
+fn the_days_are_counted_through_restarts() {
+    let day = Duration::from_secs(86_400);
+    let mut world = running(1);
+    let mut post = the_post(&mut world);
+    while world.up < 5 * day {
+        world.answer(&post, 1, 403);
+        while world.posts().is_empty() {
+            world.pass_alive(Duration::from_secs(30));
+        }
+        post = the_post(&mut world);
+    }
+    let mut world = World::after(world.journals, Vec::new(), |_| {});
+    world.join();
+    post = world.posts().remove(0);
+    world.take();
+    while set_aside(&world).is_empty() {
+        assert!(world.up < 3 * day, "7 days in all");
+        world.answer(&post, 1, 403);
+        while world.posts().is_empty() && set_aside(&world).is_empty() {
+            world.pass_alive(Duration::from_secs(30));
+        }
+        post = world.posts().pop().unwrap_or(post);
+        world.actions.retain(|action| matches!(action, Action::SetAside(_)));
+    }
+    assert!(world.up > day, "{:?}", world.up);
+}
+
+fn set_aside(world: &World) -> Vec<SetAside> {
+    let asides = world.actions.iter().filter_map(|action| match action {
+        Action::SetAside(asked) => Some(asked.clone()),
+        _ => None,
+    });
+    asides.collect()
+}
+
+/// Plays a server that answers 500 to every body with one of the hosts numbered `bad`; gives the posts it took and the numbers
+/// of hosts that were set aside.
+fn play_500(world: &mut World, bad: &[u32]) -> (u32, Vec<u32>) {
+    let (mut posts, mut aside) = (0, Vec::new());
+    let deadline = world.up + Duration::from_secs(3600);
+    loop {
+        for asked in set_aside(world) {
+            let before = Range { segment: 0, from: 0, upto: asked.range.from };
+            aside.push(world.ends(RUN, before).len() as u32);
+        }
+        let Some(post) = world.posts().first().cloned() else {
+            if world.actions.iter().any(|action| matches!(action, Action::Forget { .. })) {
+                return (posts, aside);
+            }
+            assert!(world.up < deadline, "it does not end: {posts} posts, {aside:?} set aside");
+            world.take();
+            world.pass_alive(Duration::from_secs(1));
+            continue;
+        };
+        world.take();
+        posts += 1;
+        let (first, pieces) = (world.pieces_before(&post), world.pieces(&post));
+        let is_bad = bad.iter().any(|host| (first..first + pieces).contains(host));
+        world.answer(&post, pieces, if is_bad { 500 } else { 201 });
+    }
+}
+
+#[test]
+fn a_500_that_speaks_of_one_host_is_found_and_the_others_arrive() {
+    for bad in [vec![0], vec![7], vec![19], vec![0, 1, 19]] {
+        let mut world = running(20);
+        world.end(Exit::Code(0));
+        // The last of all can be blamed only because others have passed since.
+        let (posts, aside) = play_500(&mut world, &bad);
+        assert_eq!(aside, bad, "{posts} posts");
+        assert!(posts < 100, "{posts} posts");
+        let told = message(world.told.last().expect("a status")).to_owned();
+        assert!(told.contains(&format!("refused {} of 20 (the first: 500: words of 500)", bad.len())), "{told}");
+    }
+}
+
+#[test]
+fn a_server_in_trouble_is_not_taken_for_a_bad_host() {
+    let mut world = running(20);
+    world.end(Exit::Code(0));
+    let mut post = the_post(&mut world);
+    for _ in 0..40 {
+        let pieces = world.pieces(&post);
+        world.answer(&post, pieces, 500);
+        while world.posts().is_empty() {
+            world.pass_alive(Duration::from_secs(1));
+            assert_eq!(set_aside(&world).len(), 0);
+        }
+        post = the_post(&mut world);
+    }
+    let pieces = world.pieces(&post);
+    world.answer(&post, pieces, 500);
+    let (_, aside) = play_500(&mut world, &[]);
+    assert!(aside.is_empty(), "{aside:?}");
+    assert!(message(world.told.last().expect("a status")).contains("20 hosts delivered"));
+}

@@ -1,0 +1,69 @@
+//! How journals are written: everything that a turn has read goes out at the turn's end, one write for each journal; and as long
+//! as the disk takes nothing, nothing is read.
+
+use super::Engine;
+use super::event::{Action, RunId};
+use super::timers::Timer;
+
+impl Engine {
+    /// The turn ends, or a disk that failed is tried again.
+    pub(super) fn on_write_due(&mut self) {
+        for id in self.agenda.disk.take_unwritten() {
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.write(&mut self.agenda);
+            }
+        }
+    }
+
+    pub(super) fn on_disk_due(&mut self) {
+        if self.agenda.disk.lacks_room() {
+            // Whoever has settled all of a file may leave it.
+            for &id in self.runs.keys() {
+                self.agenda.write(id);
+            }
+        }
+        self.on_write_due();
+    }
+
+    pub(super) fn on_journaled(&mut self, id: RunId, bytes: Vec<u8>, result: Result<(), String>) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        match result {
+            Ok(()) => run.on_written(bytes, &mut self.agenda),
+            Err(words) => {
+                run.on_unwritten(bytes);
+                self.agenda.disk.on_failure(id, words);
+            }
+        }
+        let queues = run.is_waiting() && !self.waiting.contains(&id);
+        if queues {
+            self.waiting.push_back(id);
+        }
+        self.on_run_changed(id);
+        if let Some(run) = self.runs.get(&id).filter(|run| queues && run.is_waiting()) {
+            run.tell_present(&mut self.agenda);
+        }
+    }
+
+    pub(super) fn on_sync_due(&mut self) {
+        let runs = self.agenda.disk.take_unsynced();
+        if !runs.is_empty() {
+            self.agenda.act(Action::Sync { runs });
+        }
+    }
+
+    /// Reading stops when the disk takes nothing any more, and goes on when it does; the server is told of both.
+    pub(super) fn heed_disk(&mut self) {
+        let is_obstructed = self.agenda.disk.obstacle().is_some();
+        if self.paused != is_obstructed {
+            self.paused = is_obstructed;
+            for run in self.runs.values() {
+                run.on_disk(!is_obstructed, &mut self.agenda);
+            }
+            self.start_waiting();
+        }
+        self.agenda.disk.set_timers(self.agenda.now.up, &mut self.agenda.timers);
+        if !is_obstructed {
+            self.agenda.timers.clear(Timer::Disk);
+        }
+    }
+}

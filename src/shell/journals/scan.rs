@@ -1,0 +1,98 @@
+//! Reads the journal of an earlier agent from its files, record by record, and makes it fit to be appended to: what a crash
+//! tore off at its end is cut, what is damaged before its end is put out of the way. Holds one chunk and one note at a time.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+
+use crate::engine::event::RunId;
+use crate::engine::resume::Resumed;
+use crate::frame::record::{DecodeError, Replay};
+
+use super::Journals;
+
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// What a file turned out to be.
+#[derive(Debug)]
+struct Scanned {
+    /// Where its last whole record ends.
+    end: u64,
+    /// How long it is.
+    bytes: u64,
+    damage: Option<DecodeError>,
+}
+
+impl Journals {
+    /// `None`, and nothing left behind, if the crash came before the run was known.
+    pub(super) fn resume_run(&mut self, run: RunId, segments: Vec<u64>) -> io::Result<Option<Resumed>> {
+        let mut resumed = Resumed::new(run);
+        let last = segments.last().copied();
+        for &segment in &segments {
+            let scanned = self.scan(run, segment, &mut resumed)?;
+            if scanned.end < scanned.bytes {
+                self.mend(run, segment, &scanned, Some(segment) == last)?;
+            }
+        }
+        self.segments.insert(run, segments);
+        if !resumed.is_known() {
+            log::info!(
+                "run {run}: an agent ended before it had written down whose run this was; nothing had been read"
+            );
+            self.forget(run, resumed.end > 0);
+            return Ok(None);
+        }
+        Ok(Some(resumed))
+    }
+
+    fn scan(&self, run: RunId, segment: u64, resumed: &mut Resumed) -> io::Result<Scanned> {
+        let mut file = OpenOptions::new().read(true).open(self.path(run, segment))?;
+        let (mut replay, mut chunk, mut bytes, mut damage) = (Replay::default(), vec![0; CHUNK_BYTES], 0, None);
+        resumed.on_segment(segment);
+        loop {
+            let read = file.read(&mut chunk)?;
+            bytes += read as u64;
+            if read == 0 {
+                return Ok(Scanned { end: replay.end(), bytes, damage });
+            }
+            if damage.is_none() {
+                let tell = |kind, payload: &[u8], end| resumed.on_record(kind, payload, end);
+                damage = replay.read(&chunk[..read], tell).err();
+            }
+        }
+    }
+
+    /// Cuts the file behind its last whole record. At the end of a journal that is what a crash leaves; anywhere else, or where
+    /// whole records may follow, a copy of the file is kept.
+    fn mend(&self, run: RunId, segment: u64, scanned: &Scanned, is_last: bool) -> io::Result<()> {
+        let path = self.path(run, segment);
+        let torn = scanned.bytes - scanned.end;
+        match scanned.damage {
+            Some(damage) if !is_last || self.holds_more_than_zeros(run, segment, scanned.end)? => {
+                let copy = path.with_extension("damaged");
+                std::fs::copy(&path, &copy)?;
+                let copy = copy.display();
+                log::error!(
+                    "run {run}: its journal is damaged, {torn} bytes cannot be read ({damage}); kept as {copy}"
+                );
+            }
+            _ => log::info!("run {run}: {torn} bytes at the end of its journal were torn by a crash; cutting them off"),
+        }
+        let file = OpenOptions::new().write(true).open(&path)?;
+        file.set_len(scanned.end)?;
+        file.sync_all()
+    }
+
+    /// Zeros are what a power cut leaves of bytes that were never brought to the disk.
+    fn holds_more_than_zeros(&self, run: RunId, segment: u64, from: u64) -> io::Result<bool> {
+        let mut file = OpenOptions::new().read(true).open(self.path(run, segment))?;
+        io::Seek::seek(&mut file, io::SeekFrom::Start(from))?;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            match file.read(&mut chunk)? {
+                0 => return Ok(false),
+                read if chunk[..read].iter().any(|byte| *byte != 0) => return Ok(true),
+                _ => {}
+            }
+        }
+    }
+}

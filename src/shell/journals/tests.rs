@@ -1,0 +1,134 @@
+//! Files of journals: written, read back, cut, removed.
+
+use super::*;
+use crate::engine::note::{self, Head};
+use crate::frame::record::{self, Kind};
+
+const RUN: RunId = RunId(7);
+
+/// A state directory that goes away with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("faraday-agent-journals-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Scratch(path)
+    }
+
+    fn journals(&self) -> Journals {
+        Journals::new(&self.0).expect("a directory")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.join("runs")).expect("there");
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.expect("readable").file_name().into_string().expect("text")).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn head() -> Vec<u8> {
+    let head =
+        Head { execution_ids: vec![1], workspaces: vec!["ws1".into()], executor: "ok".into(), ..Head::default() };
+    let mut bytes = Vec::new();
+    note::write(Kind::Run, &head, &mut bytes);
+    bytes
+}
+
+fn host() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    record::encode(Kind::Host, br#"{"ip":"10.0.0.1"}"#, &mut bytes);
+    bytes
+}
+
+#[test]
+fn appends_trims_syncs_and_forgets() {
+    let scratch = Scratch::new("appends");
+    let mut journals = scratch.journals();
+    journals.append(RUN, 0, b"one").expect("written");
+    journals.append(RUN, 0, b"two").expect("written");
+    assert_eq!(fs::read(journals.path(RUN, 0)).expect("there"), b"onetwo");
+    journals.append(RUN, 6, b"three").expect("written");
+    assert_eq!(scratch.names(), ["7-0.journal", "7-6.journal"]);
+    assert_eq!(journals.newest().expect("read"), Some(RUN));
+    journals.sync(&[RUN])().expect("synced");
+    journals.trim(RUN, 6);
+    assert_eq!(scratch.names(), ["7-6.journal"]);
+    journals.sync(&[RUN, RunId(8)])().expect("synced");
+    journals.forget(RUN, false);
+    assert_eq!(scratch.names(), Vec::<String>::new());
+}
+
+#[test]
+fn a_damaged_journal_is_put_out_of_the_way_and_its_number_is_not_used_again() {
+    let scratch = Scratch::new("damaged");
+    let mut journals = scratch.journals();
+    journals.append(RUN, 0, b"one").expect("written");
+    journals.forget(RUN, true);
+    assert_eq!(scratch.names(), ["7-0.damaged"]);
+    assert_eq!(journals.newest().expect("read"), Some(RUN));
+    assert_eq!(journals.resume().expect("read").len(), 0);
+}
+
+#[test]
+fn a_journal_is_resumed_through_all_of_its_files_and_goes_on_behind_its_last_record() {
+    let scratch = Scratch::new("resumed");
+    let first = [head(), host()].concat();
+    let start = first.len() as u64;
+    let mut journals = scratch.journals();
+    journals.append(RUN, 0, &first).expect("written");
+    journals.append(RUN, start, &[head(), host(), host()[..10].to_vec()].concat()).expect("written");
+
+    let mut journals = scratch.journals();
+    let resumed = journals.resume().expect("read");
+    assert_eq!((resumed.len(), resumed[0].id, resumed[0].hosts), (1, RUN, 2));
+    assert_eq!(resumed[0].end, start + first.len() as u64);
+    journals.append(RUN, start, &host()).expect("written");
+    let resumed = scratch.journals().resume().expect("read");
+    assert_eq!(resumed[0].hosts, 3, "what was torn is gone");
+}
+
+#[test]
+fn damage_before_the_end_costs_what_is_behind_it_and_a_copy_is_kept() {
+    let scratch = Scratch::new("bit");
+    let mut journals = scratch.journals();
+    let mut bytes = [head(), host(), host()].concat();
+    let middle = head().len() + host().len() - 1;
+    bytes[middle] ^= 1;
+    journals.append(RUN, 0, &bytes).expect("written");
+    let resumed = scratch.journals().resume().expect("read");
+    assert_eq!((resumed[0].hosts, resumed[0].end), (0, head().len() as u64));
+    assert_eq!(scratch.names(), ["7-0.damaged", "7-0.journal"]);
+    assert_eq!(fs::read(scratch.0.join("runs/7-0.damaged")).expect("kept"), bytes);
+}
+
+#[test]
+fn what_a_power_cut_leaves_is_cut_off() {
+    for tail in [vec![0; 100_000], host()[..5].to_vec()] {
+        let scratch = Scratch::new(&format!("power-{}", tail.len()));
+        let mut journals = scratch.journals();
+        journals.append(RUN, 0, &[head(), host(), tail].concat()).expect("written");
+        assert_eq!(scratch.journals().resume().expect("read")[0].hosts, 1);
+        assert_eq!(scratch.names(), ["7-0.journal"]);
+        let bytes = fs::metadata(journals.path(RUN, 0)).expect("there").len();
+        assert_eq!(bytes, (head().len() + host().len()) as u64);
+    }
+}
+
+#[test]
+fn a_journal_without_a_head_goes_and_other_files_stay() {
+    let scratch = Scratch::new("headless");
+    let mut journals = scratch.journals();
+    journals.append(RUN, 0, &head()[..20]).expect("written");
+    fs::write(scratch.0.join("runs/notes.txt"), "mine").expect("written");
+    assert!(scratch.journals().resume().expect("read").is_empty());
+    assert_eq!(scratch.names(), ["notes.txt"]);
+}
