@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::frame::record::HEADER_BYTES;
 use crate::proto::bulk::Envelope;
 use crate::proto::excerpt::excerpt;
+use crate::proto::repair::Repairs;
 
 use super::agenda::Agenda;
 use super::event::{Action, Outcome, Post, PostId, Posted, Range, SetAside};
@@ -77,6 +78,8 @@ pub struct Delivery {
     cursor: u64,
     /// How many pieces that is.
     settled: u64,
+    /// What had to be repaired of what the server took.
+    repairs: Repairs,
     /// What is under way.
     flying: Option<Kind>,
     /// Whether this delivery stands in the engine's queue.
@@ -122,6 +125,7 @@ impl Delivery {
             envelope,
             cursor: settled.upto,
             settled: settled.pieces,
+            repairs: settled.repairs,
             flying: None,
             queued: false,
             pieces_max: PIECES_MAX,
@@ -144,6 +148,7 @@ impl Delivery {
             workspace: self.id.workspace,
             upto: self.cursor,
             pieces: self.settled,
+            repairs: self.repairs.clone(),
             refused: self.refusals.pieces,
             first: self.refusals.first.clone(),
             barred: self.refusals.barred.clone(),
@@ -165,6 +170,10 @@ impl Delivery {
     /// How many pieces are settled.
     pub fn settled(&self) -> u64 {
         self.settled
+    }
+
+    pub fn repairs(&self) -> &Repairs {
+        &self.repairs
     }
 
     /// Whether nothing of what the journal holds is left to post, nor an end to tell.
@@ -284,6 +293,7 @@ impl Delivery {
         let trouble = match posted.outcome {
             Outcome::Answer { status: 201, .. } => {
                 took_pieces = posted.pieces > 0;
+                self.repairs.add(&posted.repairs);
                 self.on_taken(kind, posted.upto, posted.pieces);
                 None
             }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::config::settings::Secret;
 use crate::proto::bulk::Envelope;
 use crate::proto::channel::Protocol;
+use crate::proto::repair::Repairs;
 
 use super::note::Group;
 
@@ -136,6 +137,8 @@ pub struct Posted {
     pub upto: u64,
     /// How many pieces were in it.
     pub pieces: u32,
+    /// What had to be repaired of them before they were sent.
+    pub repairs: Repairs,
     pub outcome: Outcome,
 }
 

@@ -3,7 +3,6 @@
 
 use crate::frame::record::Kind;
 use crate::frame::{Framer, Piece};
-use crate::proto::repair::repair;
 
 use super::event::RunId;
 use super::journal::Journal;
@@ -72,7 +71,7 @@ impl Intake {
     }
 }
 
-/// What can be delivered goes into the journal, without what the server cannot store; the rest is counted.
+/// What can be delivered goes into the journal as it was printed; the rest is counted.
 fn book(piece: Piece<'_>, run: RunId, redactor: &Redactor, tally: &mut Tally, journal: Option<&mut Journal>) {
     let (kind, bytes) = match piece {
         Piece::Host(bytes) => {
@@ -91,9 +90,7 @@ fn book(piece: Piece<'_>, run: RunId, redactor: &Redactor, tally: &mut Tally, jo
         }
         Piece::Document { .. } | Piece::End => return,
     };
-    let repaired = repair(bytes);
-    tally.repaired += u64::from(repaired.is_some());
     if let Some(journal) = journal {
-        journal.add_piece(kind, repaired.as_deref().unwrap_or(bytes));
+        journal.add_piece(kind, bytes);
     }
 }

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::frame::record::{self, Kind};
+use crate::proto::repair::Repairs;
 
 /// The first record of each file of a journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct Settled {
     pub upto: u64,
     /// How many pieces that is.
     pub pieces: u64,
+    /// What had to be repaired of them.
+    #[serde(skip_serializing_if = "Repairs::is_empty")]
+    pub repairs: Repairs,
     /// How many of them were set aside.
     #[serde(skip_serializing_if = "is_zero")]
     pub refused: u64,

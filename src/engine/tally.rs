@@ -12,8 +12,6 @@ use super::redact::Redactor;
 pub struct Tally {
     pub hosts: u64,
     pub credentials: u64,
-    /// How many of them held something that the server cannot store, and were delivered without it.
-    pub repaired: u64,
     /// Lines that were no documents; they cost nothing but themselves.
     pub bad_lines: u64,
     pub first_bad_line: Option<String>,

@@ -9,6 +9,7 @@ use crate::config::settings::Secret;
 use crate::frame::record::{self, Replay};
 use crate::proto::channel::Protocol;
 use crate::proto::param::{Param, ParamType};
+use crate::proto::repair::Repairs;
 
 use super::event::*;
 use super::executor::Executor;
@@ -190,7 +191,8 @@ impl World {
                 Action::SetAside(asked) => {
                     let pieces = self.ends(asked.id.run, asked.range).len() as u32;
                     let (id, upto) = (asked.id, asked.range.upto);
-                    Some(Event::Posted(Posted { id, upto, pieces, outcome: Outcome::SetAside }))
+                    let repairs = Repairs::default();
+                    Some(Event::Posted(Posted { id, upto, pieces, repairs, outcome: Outcome::SetAside }))
                 }
                 Action::Sync { .. } => Some(Event::Synced { result: Ok(()) }),
                 Action::Spawn(spawn) => {
@@ -309,7 +311,8 @@ impl World {
         let ends = self.ends(post.id.run, post.range);
         let upto = if pieces == 0 { post.range.from } else { ends[pieces as usize - 1] };
         assert!(pieces <= post.pieces_max);
-        self.handle(Event::Posted(Posted { id: post.id, upto, pieces, outcome }));
+        let repairs = Repairs::default();
+        self.handle(Event::Posted(Posted { id: post.id, upto, pieces, repairs, outcome }));
     }
 }
 

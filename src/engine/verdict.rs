@@ -38,6 +38,11 @@ pub fn verdict(run: &Run) -> (bool, String) {
     if ended.ran {
         let _ = write!(message, "; {}", deliveries(run, ended));
     }
+    // Every workspace gets the same.
+    let furthest = run.deliveries.iter().max_by_key(|delivery| delivery.settled());
+    if let Some(repairs) = furthest.map(Delivery::repairs).filter(|repairs| !repairs.is_empty()) {
+        let _ = write!(message, "; repaired before sending: {repairs}");
+    }
     message.push_str(&ended.remarks);
     if run.deliveries.iter().any(|delivery| delivery.refusals().pieces > 0) {
         let _ = write!(message, "; what was refused is in refused/{}.jsonl of the agent's state directory", run.id);
@@ -199,9 +204,6 @@ fn count(number: u64, noun: &str) -> String {
 /// What else a person should know, with `; ` before each.
 fn remarks(run: &Run) -> String {
     let (tally, mut message) = (&run.intake.tally, String::new());
-    if tally.repaired > 0 {
-        let _ = write!(message, "; NUL characters or lone surrogates were taken out of {} of them", tally.repaired);
-    }
     if let Some(first) = &tally.first_undeliverable {
         let _ = write!(message, "; {} could not be delivered, the first: {first}", tally.undeliverable);
     }

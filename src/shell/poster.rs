@@ -1,12 +1,15 @@
-//! What a worker does for one post: puts a `bulk_create` body around pieces of a journal, sends it, and tells what came back.
-//! Holds one body; a piece that is larger than a usual body goes out from where it was read, without a copy.
+//! What a worker does for one post: repairs the pieces of a journal that the server could not store, puts a `bulk_create` body
+//! around them, sends it, and tells what came back. Holds one body; a piece that is larger than a usual body goes out from where
+//! it was read, without a copy.
 
+use std::borrow::Cow;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
 use crate::engine::event::{Outcome, Post, Posted};
 use crate::frame::record::Kind;
 use crate::proto::bulk::{self, Part};
+use crate::proto::repair::{self, Repairs};
 
 use super::batch::{Batch, LARGE_BYTES_MIN};
 use super::server::Server;
@@ -18,24 +21,31 @@ pub fn send(server: &Server, journal: &Path, post: &Post) -> Posted {
         true => Batch::read(journal, range, post.pieces_max, post.bytes_max),
         false => Ok(Batch::empty(range.from)),
     };
-    match batch {
-        Ok(batch) => {
-            Posted { id: post.id, upto: batch.upto, pieces: batch.len(), outcome: deliver(server, post, &batch) }
-        }
+    let mut repairs = Repairs::default();
+    let (upto, pieces, outcome) = match batch {
+        Ok(batch) => (batch.upto, batch.len(), deliver(server, post, &batch, &mut repairs)),
         Err(error) => {
             let outcome = Outcome::Unreadable { words: format!("the journal cannot be read back: {error}") };
-            Posted { id: post.id, upto: range.from, pieces: 0, outcome }
+            (range.from, 0, outcome)
         }
-    }
+    };
+    Posted { id: post.id, upto, pieces, repairs, outcome }
 }
 
-fn deliver(server: &Server, post: &Post, batch: &Batch) -> Outcome {
+fn deliver(server: &Server, post: &Post, batch: &Batch, repairs: &mut Repairs) -> Outcome {
     let Some(token) = server.token() else {
         return Outcome::NoAnswer { words: "there is no agent token yet".to_owned() };
     };
-    let of = |wanted: Kind| batch.pieces().filter(move |(kind, _)| *kind == wanted).map(|(_, bytes)| bytes);
+    let (mut hosts, mut credentials) = (Vec::new(), Vec::new());
+    for (kind, piece) in batch.pieces() {
+        let (list, repaired) = match kind {
+            Kind::Credential => (&mut credentials, repair::credential(piece, repairs)),
+            _ => (&mut hosts, repair::host(piece, repairs)),
+        };
+        list.push(repaired.map_or(Cow::Borrowed(piece), Cow::Owned));
+    }
     let duration_us = post.duration.map(|took| took.as_micros() as u64);
-    let parts = post.envelope.parts(of(Kind::Host), of(Kind::Credential), duration_us);
+    let parts = post.envelope.parts(hosts.iter().map(Cow::as_ref), credentials.iter().map(Cow::as_ref), duration_us);
     let (mut body, length) = body(&parts);
     match server.api.bulk_create(&token, &post.workspace, &mut body, length) {
         Ok(answer) => Outcome::Answer {

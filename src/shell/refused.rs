@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::engine::event::{Outcome, Posted, Range, RunId, SetAside};
 use crate::frame::record::Kind;
 use crate::proto::bulk;
+use crate::proto::repair::Repairs;
 
 use super::batch::Batch;
 
@@ -31,7 +32,8 @@ pub fn set_aside(state_dir: &Path, journal: &Path, asked: &SetAside) -> Posted {
         Ok(file) => copy(file, journal, asked, &mut upto, &mut pieces),
         Err(error) => Err(error).map_err(|error| unwritable(&target, &error)),
     };
-    Posted { id: asked.id, upto, pieces, outcome: outcome.err().unwrap_or(Outcome::SetAside) }
+    let outcome = outcome.err().unwrap_or(Outcome::SetAside);
+    Posted { id: asked.id, upto, pieces, repairs: Repairs::default(), outcome }
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -11,6 +11,7 @@
 //! | UTF-8 BOM                                          | `a_byte_order_mark_is_skipped` |
 //! | invalid UTF-8 on stdout / stderr                   | `a_line_that_is_not_utf8_costs_that_line`, `stderr_may_hold_any_bytes` |
 //! | `\u0000` in a text                                 | `nul_and_lone_surrogates_are_taken_out_and_told` |
+//! | a host that the server would take and lose         | `what_the_server_would_lose_is_repaired_and_told` |
 //! | 10,000 invalid lines / stderr lines                | `ten_thousand_invalid_lines_are_counted`, `a_flood_on_stderr_is_bounded` |
 //! | 10,000 documents                                   | `ten_thousand_documents_arrive_in_order_and_in_bulk` |
 //!
@@ -193,12 +194,32 @@ fn nul_and_lone_surrogates_are_taken_out_and_told() {
     let bad = r#"{"hosts":[{"ip":"10.0.0.1","description":"a\u0000b\ud800c\\u0000d\ud83d\ude00"}],"credentials":[{"username":"u\u0000","password":"\udc00p"}]}"#;
     let server = standin(Generation::SocketIo);
     let _agent = join(&server, agent(&server, "cat output").file("output", format!("{bad}\n{}", line("10.0.0.2"))));
-    let rest = "exit code 0; 2 hosts and 1 credential delivered; NUL characters or lone surrogates were taken out of 2 of them";
+    let rest = "exit code 0; 2 hosts and 1 credential delivered; \
+                repaired before sending: 2 NUL characters taken out, 2 lone surrogates replaced";
     check_run(&server, &["10.0.0.1", "10.0.0.2"], true, rest);
     assert_eq!(server.hosts("ws1")[0]["description"], "ab\u{fffd}c\\u0000d😀");
     let bodies: Vec<Value> = server.posts("ws1").iter().map(Post::json).collect();
     let credentials = bodies.iter().find_map(|body| body.get("credentials")).expect("a body with credentials");
     assert_eq!(*credentials, json!([{"username": "u", "password": "\u{fffd}p"}]));
+}
+
+#[test]
+fn what_the_server_would_lose_is_repaired_and_told() {
+    let kind = r#""type":"Vulnerability","severity":"low","desc":"d""#;
+    let vulnerabilities = [
+        format!(r#"{{{kind},"name":"v","refs":[{{"type":"other"}}],"run_date":"2026-11-23"}}"#),
+        format!(r#"{{{kind},"name":"v","easeofresolution":"simple","command_id":1}}"#),
+        format!(r#"{{{kind},"name":"w","run_date":"now"}}"#),
+    ];
+    let services = r#"[{"port":3000000000,"protocol":"tcp"}]"#;
+    let output = format!(
+        r#"{{"hosts":[{{"ip":"10.0.0.1","description":"","id":5,"services":{services},"vulnerabilities":[{}]}}]}}"#,
+        vulnerabilities.join(",")
+    );
+    let rest = "exit code 0; 1 host delivered; repaired before sending: 1 duplicate vulnerability merged, 2 ids left out, \
+                1 vulnerability given an empty easeofresolution, 1 reference without name left out, \
+                1 run_date turned into epoch seconds, 1 unreadable run_date left out, 1 port out of range set to 0";
+    check(output, &["10.0.0.1"], true, rest);
 }
 
 #[test]

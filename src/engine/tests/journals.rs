@@ -61,7 +61,8 @@ fn what_is_settled_leaves_the_disk_though_the_run_goes_on() {
                 Action::Post(post) => {
                     assert!(on_disk.contains(&post.range.segment), "its file is gone");
                     let outcome = Outcome::Answer { status: 201, words: String::new(), retry_after: None };
-                    let posted = Posted { id: post.id, upto: post.range.upto, pieces: 1, outcome };
+                    let (upto, repairs) = (post.range.upto, Repairs::default());
+                    let posted = Posted { id: post.id, upto, pieces: 1, repairs, outcome };
                     world.handle(Event::Posted(posted));
                 }
                 _ => {}
@@ -98,6 +99,7 @@ fn journals_that_may_hold_no_more_pause_all_executors_until_the_server_takes_som
         id: post.id,
         upto: post.range.upto,
         pieces: hosts as u32,
+        repairs: Repairs::default(),
         outcome: Outcome::Answer { status: 201, words: String::new(), retry_after: None },
     }));
     world.pass(Duration::from_secs(2));

@@ -1,0 +1,174 @@
+//! The rules, each for itself, and their order: a vulnerability has to be in order before it is known whose double it is.
+
+use crate::proto::excerpt::{cut, excerpt};
+
+use super::merge::merge_duplicates;
+use super::number::{is_beyond_int32, is_port_out_of_range};
+use super::rule::{Repairs, Rule};
+use super::run_date::{Judgement, judge};
+use super::text::{decode_str, encode, is_said};
+use super::tree::{Object, Value};
+use super::{INDEXED_BYTES_MAX, RELATION_BYTES_MAX};
+
+/// So much of a port is quoted.
+const PORT_CHARS_MAX: usize = 40;
+
+/// The host as it should have been; `None` if it is.
+pub(super) fn mend(piece: &[u8], repairs: &mut Repairs) -> Option<Vec<u8>> {
+    let mut piece = Value::Printed(piece.trim_ascii().into());
+    let mut made = Repairs::default();
+    mend_host(piece.as_object()?, &mut made);
+    if made.is_empty() {
+        return None;
+    }
+    repairs.add(&made);
+    let mut mended = Vec::new();
+    piece.write(&mut mended);
+    Some(mended)
+}
+
+fn mend_host(host: &mut Object<'_>, repairs: &mut Repairs) {
+    drop_ids(host, repairs);
+    cut_text(host.find_mut(b"ip"), INDEXED_BYTES_MAX, repairs);
+    cut_texts(host, b"hostnames", INDEXED_BYTES_MAX, repairs);
+    for service in host.objects(b"services") {
+        drop_ids(service, repairs);
+        cut_text(service.find_mut(b"protocol"), INDEXED_BYTES_MAX, repairs);
+        bound_port(service, repairs);
+        mend_vulnerabilities(service, repairs);
+    }
+    mend_vulnerabilities(host, repairs);
+}
+
+fn mend_vulnerabilities(parent: &mut Object<'_>, repairs: &mut Repairs) {
+    for vulnerability in parent.objects(b"vulnerabilities") {
+        drop_ids(vulnerability, repairs);
+        drop_owasp(vulnerability, repairs);
+        drop_nameless_references(vulnerability, repairs);
+        for reference in vulnerability.objects(b"refs") {
+            cut_text(reference.find_mut(b"name"), INDEXED_BYTES_MAX, repairs);
+        }
+        cut_texts(vulnerability, b"cwe", RELATION_BYTES_MAX, repairs);
+        cut_texts(vulnerability, b"policyviolations", RELATION_BYTES_MAX, repairs);
+        drop_wide_status_code(vulnerability, repairs);
+        correct_run_date(vulnerability, repairs);
+        take_description(vulnerability, repairs);
+    }
+    if let Some(vulnerabilities) = parent.list(b"vulnerabilities") {
+        merge_duplicates(vulnerabilities, repairs);
+        even_out_ease(vulnerabilities, repairs);
+    }
+}
+
+/// They are numbers of the server's own: `id` would become the primary key, `command_id` belongs to the body.
+fn drop_ids(object: &mut Object<'_>, repairs: &mut Repairs) {
+    for name in [&b"id"[..], b"command_id"] {
+        if object.remove(name) {
+            repairs.note(Rule::Id);
+        }
+    }
+}
+
+/// Once it is stored, the vulnerabilities of the workspace cannot be listed any more.
+fn drop_owasp(vulnerability: &mut Object<'_>, repairs: &mut Repairs) {
+    if vulnerability.list(b"owasp").is_some_and(|list| !list.is_empty()) {
+        vulnerability.remove(b"owasp");
+        repairs.note(Rule::Owasp);
+    }
+}
+
+/// References that are texts, or that have null for a name, the server refuses.
+fn drop_nameless_references(vulnerability: &mut Object<'_>, repairs: &mut Repairs) {
+    let Some(references) = vulnerability.list(b"refs") else {
+        return;
+    };
+    references.retain_mut(|reference| {
+        let is_nameless = reference.as_object().is_some_and(|object| object.find(b"name").is_none());
+        if is_nameless {
+            repairs.note(Rule::NamelessReference);
+        }
+        !is_nameless
+    });
+}
+
+fn drop_wide_status_code(vulnerability: &mut Object<'_>, repairs: &mut Repairs) {
+    if vulnerability.printed(b"status_code").is_some_and(is_beyond_int32) {
+        vulnerability.remove(b"status_code");
+        repairs.note(Rule::StatusCode);
+    }
+}
+
+fn correct_run_date(vulnerability: &mut Object<'_>, repairs: &mut Repairs) {
+    match vulnerability.printed(b"run_date").map_or(Judgement::Fine, judge) {
+        Judgement::Fine => {}
+        Judgement::Seconds(seconds) => {
+            vulnerability.set("run_date", Value::from_bytes(seconds.into_bytes()));
+            repairs.note(Rule::RunDate);
+        }
+        Judgement::Unreadable => {
+            vulnerability.remove(b"run_date");
+            repairs.note(Rule::UnreadableRunDate);
+        }
+    }
+}
+
+/// The server does not know `description` here, and would store an empty text.
+fn take_description(vulnerability: &mut Object<'_>, repairs: &mut Repairs) {
+    let has_desc = vulnerability.find(b"desc").is_some_and(|desc| desc.printed() != Some(br#""""#));
+    let description = vulnerability.printed(b"description").filter(|printed| is_said(printed)).map(<[u8]>::to_vec);
+    if let Some(description) = description.filter(|_| !has_desc) {
+        vulnerability.remove(b"description");
+        vulnerability.set("desc", Value::from_bytes(description));
+        repairs.note(Rule::Description);
+    }
+}
+
+/// The service stays, so that its vulnerabilities are delivered, and tells what its port was.
+fn bound_port(service: &mut Object<'_>, repairs: &mut Repairs) {
+    let Some(port) = service.printed(b"port").filter(|port| is_port_out_of_range(port)) else {
+        return;
+    };
+    let note = format!("port out of range: {}", excerpt(&String::from_utf8_lossy(port), PORT_CHARS_MAX));
+    service.set("port", Value::from_bytes(b"0".to_vec()));
+    repairs.note(Rule::Port);
+    match service.printed(b"description") {
+        Some(printed) if is_said(printed) => {
+            let description = format!("{}\n{note}", decode_str(printed));
+            service.set("description", Value::from_bytes(encode(&description)));
+        }
+        None | Some(b"null" | br#""""#) => service.set("description", Value::from_bytes(encode(&note))),
+        // The server refuses it.
+        Some(_) => {}
+    }
+}
+
+/// The keys of the first vulnerability stand for all when the server stores a list. Null is as good as nothing.
+fn even_out_ease(vulnerabilities: &mut [Value<'_>], repairs: &mut Repairs) {
+    const NAME: &str = "easeofresolution";
+    let is_eased = |object: &&mut Object<'_>| object.find(NAME.as_bytes()).is_some();
+    if !vulnerabilities.iter_mut().filter_map(Value::as_object).any(|object| is_eased(&object)) {
+        return;
+    }
+    for object in vulnerabilities.iter_mut().filter_map(Value::as_object).filter(|object| !is_eased(object)) {
+        object.set(NAME, Value::from_bytes(b"null".to_vec()));
+        repairs.note(Rule::EaseOfResolution);
+    }
+}
+
+fn cut_texts(object: &mut Object<'_>, name: &[u8], bytes_max: usize, repairs: &mut Repairs) {
+    for text in object.list(name).into_iter().flatten() {
+        cut_text(Some(text), bytes_max, repairs);
+    }
+}
+
+fn cut_text(value: Option<&mut Value<'_>>, bytes_max: usize, repairs: &mut Repairs) {
+    let Some(value) = value else {
+        return;
+    };
+    let long = value.printed().filter(|printed| is_said(printed) && printed.len() > bytes_max);
+    let text = long.map(decode_str).unwrap_or_default();
+    if text.len() > bytes_max {
+        *value = Value::from_bytes(encode(cut(&text, bytes_max)));
+        repairs.note(Rule::LongText);
+    }
+}
