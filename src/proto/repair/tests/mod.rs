@@ -1,5 +1,6 @@
 //! What becomes of hosts: each rule by itself, all together, and whatever a generator thinks of.
 
+mod random;
 mod table;
 
 use super::*;
