@@ -1,4 +1,5 @@
-//! How fast the stream of an executor is cut into hosts, in one process and without I/O: `cargo bench --bench engine`.
+//! How fast the stream of an executor is cut into hosts, and these are looked at for what the server would lose, in one process
+//! and without I/O: `cargo bench --bench engine`.
 //! The figures are bytes per second; compare them on one machine and in one run only.
 
 use divan::counter::BytesCount;
@@ -6,6 +7,7 @@ use divan::{Bencher, black_box};
 
 use faraday_agent::frame::record::{self, Kind};
 use faraday_agent::frame::{Framer, Piece};
+use faraday_agent::proto::repair::{self, Repairs};
 
 const STREAM_BYTES: usize = 8 << 20;
 /// What one read from a pipe gives.
@@ -47,6 +49,29 @@ fn one_large_document() -> Vec<u8> {
     format!("{{\"hosts\":[{}]}}\n", hosts.join(",")).into_bytes()
 }
 
+/// Text in another script, as Python prints it.
+fn escaped_documents() -> Vec<u8> {
+    let text = r"\u0441\u0435\u0440\u0432\u0435\u0440 ".repeat(100);
+    format!("{{\"hosts\":[{{\"ip\":\"10.0.0.1\",\"description\":\"{text}\"}}]}}\n")
+        .repeat(STREAM_BYTES / text.len())
+        .into_bytes()
+}
+
+/// Hosts of 20 kB with findings that differ little, as a scanner of many paths prints them.
+fn documents_with_findings() -> Vec<u8> {
+    let finding = |number: usize| {
+        format!(
+            r#"{{"type":"VulnerabilityWeb","name":"Header is missing","desc":"The server does not send a header:\n  X-Header-{number}","severity":"low","data":"HTTP/1.1 200 OK","refs":[{{"name":"https://example.org/{number}","type":"other"}}],"cve":[],"website":"192.0.2.1","path":"/{number}","method":"GET","status_code":200,"run_date":1700000000}}"#
+        )
+    };
+    let findings: Vec<String> = (0..60).map(finding).collect();
+    let host = format!(
+        r#"{{"ip":"192.0.2.1","description":"","services":[{{"name":"http","port":80,"protocol":"tcp","vulnerabilities":[{}]}}]}}"#,
+        findings.join(",")
+    );
+    format!("{{\"hosts\":[{host}]}}\n").repeat(STREAM_BYTES / host.len()).into_bytes()
+}
+
 /// Cuts the stream as the engine does, and gives the number of pieces.
 fn cut(stream: &[u8], mut take: impl FnMut(&[u8])) -> usize {
     let mut framer = Framer::new(PIECE_BYTES_MAX);
@@ -62,9 +87,18 @@ fn cut(stream: &[u8], mut take: impl FnMut(&[u8])) -> usize {
     pieces
 }
 
+fn stream(input: &str) -> Vec<u8> {
+    match input {
+        "short documents" => short_documents(),
+        "documents with findings" => documents_with_findings(),
+        "escaped documents" => escaped_documents(),
+        _ => one_large_document(),
+    }
+}
+
 #[divan::bench(args = ["short documents", "one large document"])]
 fn framing(bencher: Bencher, input: &str) {
-    let stream = if input == "short documents" { short_documents() } else { one_large_document() };
+    let stream = stream(input);
     bencher
         .counter(BytesCount::new(stream.len()))
         .bench(|| cut(black_box(&stream), |bytes| _ = black_box(bytes.len())));
@@ -77,5 +111,19 @@ fn framing_and_records(bencher: Bencher) {
     bencher.counter(BytesCount::new(stream.len())).bench_local(|| {
         records.clear();
         cut(black_box(&stream), |bytes| record::encode(Kind::Host, bytes, &mut records))
+    });
+}
+
+/// The hosts alone: none of them needs a repair.
+#[divan::bench(args = ["short documents", "documents with findings", "escaped documents", "one large document"])]
+fn inspection(bencher: Bencher, input: &str) {
+    let mut hosts = Vec::new();
+    cut(&stream(input), |bytes| hosts.push(bytes.to_vec()));
+    let bytes: usize = hosts.iter().map(Vec::len).sum();
+    bencher.counter(BytesCount::new(bytes)).bench_local(|| {
+        let mut repairs = Repairs::default();
+        for host in &hosts {
+            assert!(repair::host(black_box(host), &mut repairs).is_none());
+        }
     });
 }
