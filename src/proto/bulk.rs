@@ -61,13 +61,6 @@ impl Envelope {
         parts
     }
 
-    /// The body in one buffer.
-    pub fn body(&self, hosts: &[&[u8]], credentials: &[&[u8]], duration_us: Option<u64>) -> Vec<u8> {
-        let parts = self.parts(hosts.iter().copied(), credentials.iter().copied(), duration_us);
-        let slices: Vec<&[u8]> = parts.iter().map(Part::bytes).collect();
-        slices.concat()
-    }
-
     /// What follows the last piece.
     fn tail(&self, duration_us: Option<u64>) -> String {
         let mut command = json!({
