@@ -13,6 +13,8 @@ mod messages;
 mod output;
 #[path = "faults_table/posting.rs"]
 mod posting;
+#[path = "faults_table/resending.rs"]
+mod resending;
 #[path = "faults_table/rig.rs"]
 mod rig;
 #[path = "faults_table/runs.rs"]

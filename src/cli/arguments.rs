@@ -14,6 +14,7 @@ use crate::shell::enrol::RegistrationToken;
 pub enum Request {
     Run(Run),
     Report(Report),
+    Resend(Resend),
     /// `agent list`: for executors' scripts, see [`List`].
     List,
     /// `agent guard`: the agent's own second process.
@@ -43,6 +44,19 @@ pub struct Report {
     /// the report; stdin without it
     #[argh(positional)]
     pub file: Option<PathBuf>,
+}
+
+/// sends what a server refused earlier once more: corrected, or after something has changed on the server
+#[derive(Debug, FromArgs, PartialEq)]
+#[argh(subcommand, name = "resend", help_triggers("-h", "--help"))]
+pub struct Resend {
+    /// the dispatcher.yaml of the agent that it was refused for
+    #[argh(option, short = 'c', arg_name = "path")]
+    pub config: PathBuf,
+
+    /// one of the files in the directory `refused` of the agent's state directory
+    #[argh(positional)]
+    pub file: PathBuf,
 }
 
 /// prints the elements of the JSON list on stdin, one a line; for executors written in sh
@@ -91,6 +105,7 @@ struct Words {
 #[argh(subcommand)]
 enum Command {
     Report(Report),
+    Resend(Resend),
     List(List),
     Guard(Guard),
 }
@@ -115,6 +130,7 @@ fn request(words: Words) -> Result<Request, String> {
     match words.command {
         Some(_) if !is_bare => Err("the options that come before a subcommand belong to the agent itself".into()),
         Some(Command::Report(report)) => Ok(Request::Report(report)),
+        Some(Command::Resend(resend)) => Ok(Request::Resend(resend)),
         Some(Command::List(List {})) => Ok(Request::List),
         Some(Command::Guard(Guard {})) => Ok(Request::Guard),
         None => Ok(Request::Run(Run {
@@ -193,6 +209,7 @@ mod tests {
             ("report --tool nmap", Request::Report(report(None))),
             ("report --tool=nmap a.xml", Request::Report(report(Some("a.xml")))),
             ("report --tool nmap -- --a=b", Request::Report(report(Some("--a=b")))),
+            ("resend -c a.yaml 1.jsonl", Request::Resend(Resend { config: "a.yaml".into(), file: "1.jsonl".into() })),
             ("--version", Request::Print(format!("agent {}\n", env!("CARGO_PKG_VERSION")))),
         ];
         for (line, expected) in table {
@@ -206,7 +223,7 @@ mod tests {
             let Ok(Request::Print(help)) = parsed(line) else {
                 panic!("{line} is no help");
             };
-            for word in ["--config", "--token", "--log-level", "--log-file", "--version", "report"] {
+            for word in ["--config", "--token", "--log-level", "--log-file", "--version", "report", "resend"] {
                 assert!(help.contains(word), "{word} is missing in\n{help}");
             }
         }

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use arguments::{Report, Request, Run};
+use arguments::{Report, Request, Resend, Run};
 use log::{LevelFilter, error, warn};
 
 use crate::config::settings::Settings;
@@ -27,6 +27,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments::parse(words) {
         Ok(Request::Print(text)) => print(&text),
         Ok(Request::Report(asked)) => report(asked),
+        Ok(Request::Resend(asked)) => resend(&asked),
         Ok(Request::List) => list(),
         Ok(Request::Guard) => guard(),
         Ok(Request::Run(asked)) => run(asked),
@@ -122,6 +123,38 @@ fn report(asked: Report) -> ExitCode {
             complain(&format!("report: {error}"));
             let is_mistake = matches!(error, ReportError::UnknownTool { .. } | ReportError::Option { .. });
             ExitCode::from(if is_mistake { MISTAKE } else { 1 })
+        }
+    }
+}
+
+/// For a person: stderr is the log.
+fn resend(asked: &Resend) -> ExitCode {
+    if let Err(error) = logging::start(LevelFilter::Info, None) {
+        complain(&format!("resend: writing to stderr: {error}"));
+    }
+    let reading = format!("reading {}", asked.config.display());
+    let settings = match config::read(&asked.config) {
+        Ok((settings, _)) => settings,
+        Err(findings) => {
+            complain_of_all(&reading, &findings, false);
+            return ExitCode::from(MISTAKE);
+        }
+    };
+    match shell::resend::run(&settings, &asked.file) {
+        Ok(resent) => {
+            complain(&format!(
+                "resend: the server took {} hosts and credentials, {} lines are left",
+                resent.taken, resent.left
+            ));
+            ExitCode::from(u8::from(resent.left > 0))
+        }
+        Err(StartError::Configuration(problem)) => {
+            complain(&format!("resend: {problem}"));
+            ExitCode::from(MISTAKE)
+        }
+        Err(StartError::Machine(problem)) => {
+            complain(&format!("resend: {problem}"));
+            ExitCode::FAILURE
         }
     }
 }

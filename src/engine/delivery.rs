@@ -275,7 +275,7 @@ impl Delivery {
         SetAside {
             id: self.id,
             workspace: self.workspace.clone(),
-            execution_id: self.envelope.execution_id,
+            envelope: self.envelope.clone(),
             range,
             words,
             utc: agenda.now.utc,

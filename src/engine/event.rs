@@ -267,7 +267,7 @@ pub struct Range {
 pub struct SetAside {
     pub id: PostId,
     pub workspace: Arc<str>,
-    pub execution_id: i64,
+    pub envelope: Arc<Envelope>,
     pub range: Range,
     /// Why, for the person who corrects them.
     pub words: String,

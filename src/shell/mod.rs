@@ -1,6 +1,6 @@
 //! Every system call of the agent, and no decision: the reactor (`reactor`) between the engine and what it needs, which is
 //! `signals`, executors (`children`, with `launch`, `guard` and `leftover`), journals, the websocket (`channel`), posts
-//! (`workers`, `poster`, `batch`, `refused`) and the way to the server (`server`, `enrol`, `net`).
+//! (`workers`, `poster`, `batch`, `refused`, and later `resend`) and the way to the server (`server`, `enrol`, `net`).
 
 mod batch;
 mod channel;
@@ -16,6 +16,7 @@ mod null;
 mod poster;
 mod reactor;
 mod refused;
+pub mod resend;
 mod server;
 mod signals;
 pub mod token_store;
@@ -27,8 +28,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rustls::ClientConfig;
 
-use crate::config::settings::Settings;
+use crate::config::settings::{self, Settings};
 use crate::engine::event::{Now, RunId};
 use crate::engine::executor::Executor;
 use crate::engine::{DiskLimits, Engine, POSTS_AT_ONCE_MAX, Profile};
@@ -117,14 +119,16 @@ fn enrolment(
     state: StateDir,
     registration: Option<RegistrationToken>,
 ) -> Result<Enrolment, StartError> {
-    let server = &settings.server;
+    let tls = tls_config(&settings.server)?;
+    Enrolment::new(settings, state, registration, tls, Limits::default())
+        .map_err(|fault| StartError::Machine(fault.words))
+}
+
+fn tls_config(server: &settings::Server) -> Result<Option<Arc<ClientConfig>>, StartError> {
     if server.tls && !server.tls_verify {
         log::warn!("server.ssl_ignore is set: whoever answers at {} is believed to be the server", server.host);
     }
-    let tls = server.tls.then(|| net::tls::client_config(server)).transpose();
-    let tls = tls.map_err(StartError::Configuration)?;
-    Enrolment::new(settings, state, registration, tls, Limits::default())
-        .map_err(|fault| StartError::Machine(fault.words))
+    server.tls.then(|| net::tls::client_config(server)).transpose().map_err(StartError::Configuration)
 }
 
 /// Runs are numbered by the microsecond of the start, and above all whose journals are still here should the clock have gone

@@ -5,13 +5,16 @@
 use std::borrow::Cow;
 use std::io::{Cursor, Read};
 use std::path::Path;
+use std::time::Duration;
 
+use crate::config::settings::AgentToken;
 use crate::engine::event::{Outcome, Post, Posted};
 use crate::frame::record::Kind;
-use crate::proto::bulk::{self, Part};
+use crate::proto::bulk::{self, Envelope, Part};
 use crate::proto::repair::{self, Repairs};
 
 use super::batch::{Batch, LARGE_BYTES_MIN};
+use super::net::http::Api;
 use super::server::Server;
 
 /// Sends `post`; `journal` is the file that its range lies in.
@@ -36,24 +39,46 @@ fn deliver(server: &Server, post: &Post, batch: &Batch, repairs: &mut Repairs) -
     let Some(token) = server.token() else {
         return Outcome::NoAnswer { words: "there is no agent token yet".to_owned() };
     };
-    let (mut hosts, mut credentials) = (Vec::new(), Vec::new());
-    for (kind, piece) in batch.pieces() {
-        let (list, repaired) = match kind {
-            Kind::Credential => (&mut credentials, repair::credential(piece, repairs)),
-            _ => (&mut hosts, repair::host(piece, repairs)),
-        };
-        list.push(repaired.map_or(Cow::Borrowed(piece), Cow::Owned));
-    }
-    let duration_us = post.duration.map(|took| took.as_micros() as u64);
-    let parts = post.envelope.parts(hosts.iter().map(Cow::as_ref), credentials.iter().map(Cow::as_ref), duration_us);
-    let (mut body, length) = body(&parts);
-    match server.api.bulk_create(&token, &post.workspace, &mut body, length) {
-        Ok(answer) => Outcome::Answer {
-            status: answer.status,
-            words: bulk::answer_words(answer.status, &answer.body),
-            retry_after: answer.retry_after,
-        },
-        Err(fault) => Outcome::NoAnswer { words: fault.words },
+    let way = Way { api: &server.api, token: &token, workspace: &post.workspace, envelope: &post.envelope };
+    way.send(batch.pieces(), post.duration, repairs)
+}
+
+/// Where bodies go, and what goes around their pieces.
+pub struct Way<'w> {
+    pub api: &'w Api,
+    pub token: &'w AgentToken,
+    pub workspace: &'w str,
+    pub envelope: &'w Envelope,
+}
+
+impl Way<'_> {
+    /// Sends one body; adds to `repairs` what the server could not have stored.
+    pub fn send<'p>(
+        &self,
+        pieces: impl Iterator<Item = (Kind, &'p [u8])>,
+        duration: Option<Duration>,
+        repairs: &mut Repairs,
+    ) -> Outcome {
+        let (mut hosts, mut credentials) = (Vec::new(), Vec::new());
+        for (kind, piece) in pieces {
+            let (list, repaired) = match kind {
+                Kind::Credential => (&mut credentials, repair::credential(piece, repairs)),
+                _ => (&mut hosts, repair::host(piece, repairs)),
+            };
+            list.push(repaired.map_or(Cow::Borrowed(piece), Cow::Owned));
+        }
+        let duration_us = duration.map(|took| took.as_micros() as u64);
+        let parts =
+            self.envelope.parts(hosts.iter().map(Cow::as_ref), credentials.iter().map(Cow::as_ref), duration_us);
+        let (mut body, length) = body(&parts);
+        match self.api.bulk_create(self.token, self.workspace, &mut body, length) {
+            Ok(answer) => Outcome::Answer {
+                status: answer.status,
+                words: bulk::answer_words(answer.status, &answer.body),
+                retry_after: answer.retry_after,
+            },
+            Err(fault) => Outcome::NoAnswer { words: fault.words },
+        }
     }
 }
 

@@ -7,11 +7,11 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::event::{Outcome, Posted, Range, RunId, SetAside};
 use crate::frame::record::Kind;
-use crate::proto::bulk;
+use crate::proto::bulk::{self, Envelope};
 use crate::proto::repair::Repairs;
 
 use super::batch::Batch;
@@ -19,8 +19,21 @@ use super::batch::Batch;
 /// What is held in memory on the way from one file to the other.
 const BYTES_MAX: u64 = 1 << 20;
 
+/// What stands beside a refused piece.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    pub workspace: String,
+    /// What goes around the piece.
+    #[serde(flatten)]
+    pub envelope: Envelope,
+    /// The server's words.
+    pub why: String,
+    /// UTC.
+    pub when: String,
+}
+
 /// Where a run's refused pieces are.
-pub fn path(state_dir: &Path, run: RunId) -> PathBuf {
+fn path(state_dir: &Path, run: RunId) -> PathBuf {
     state_dir.join("refused").join(format!("{run}.jsonl"))
 }
 
@@ -29,8 +42,8 @@ pub fn set_aside(state_dir: &Path, journal: &Path, asked: &SetAside) -> Posted {
     let (mut upto, mut pieces) = (asked.range.from, 0);
     let target = path(state_dir, asked.id.run);
     let outcome = match open(&target) {
-        Ok(file) => copy(file, journal, asked, &mut upto, &mut pieces),
-        Err(error) => Err(error).map_err(|error| unwritable(&target, &error)),
+        Ok(file) => copy(file, &target, journal, asked, &mut upto, &mut pieces),
+        Err(error) => Err(unwritable(&target, &error)),
     };
     let outcome = outcome.err().unwrap_or(Outcome::SetAside);
     Posted { id: asked.id, upto, pieces, repairs: Repairs::default(), outcome }
@@ -43,22 +56,34 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-fn copy(file: File, journal: &Path, asked: &SetAside, upto: &mut u64, pieces: &mut u32) -> Result<(), Outcome> {
-    let target = path_words(asked);
+fn copy(
+    file: File,
+    target: &Path,
+    journal: &Path,
+    asked: &SetAside,
+    upto: &mut u64,
+    pieces: &mut u32,
+) -> Result<(), Outcome> {
     let before = file.metadata().map(|metadata| metadata.len()).unwrap_or(0);
     let mut writer = BufWriter::new(&file);
+    let refused = Refused {
+        workspace: asked.workspace.to_string(),
+        envelope: (*asked.envelope).clone(),
+        why: asked.words.clone(),
+        when: bulk::start_date(asked.utc),
+    };
     let (mut at, mut count) = (asked.range.from, 0);
     let mut write = || -> Result<(), Outcome> {
         while at < asked.range.upto {
             let batch = Batch::read(journal, Range { from: at, ..asked.range }, u32::MAX, BYTES_MAX)
                 .map_err(|error| Outcome::Unreadable { words: format!("the journal cannot be read back: {error}") })?;
             for (kind, piece) in batch.pieces() {
-                line(&mut writer, kind, piece, asked).map_err(|error| unwritable(&target, &error))?;
+                write_line(&mut writer, kind, piece, &refused).map_err(|error| unwritable(target, &error))?;
             }
             at = batch.upto;
             count += batch.len();
         }
-        writer.flush().and_then(|()| file.sync_data()).map_err(|error| unwritable(&target, &error))
+        writer.flush().and_then(|()| file.sync_data()).map_err(|error| unwritable(target, &error))
     };
     let written = write();
     if written.is_err() {
@@ -70,24 +95,13 @@ fn copy(file: File, journal: &Path, asked: &SetAside, upto: &mut u64, pieces: &m
     Ok(())
 }
 
-fn path_words(asked: &SetAside) -> PathBuf {
-    PathBuf::from(format!("refused/{}.jsonl", asked.id.run))
-}
-
-/// One line, in one go for the buffer.
-fn line(out: &mut impl Write, kind: Kind, piece: &[u8], asked: &SetAside) -> io::Result<()> {
-    let list = if kind == Kind::Credential { "credentials" } else { "hosts" };
-    let refused = json!({
-        "workspace": &*asked.workspace,
-        "execution_id": asked.execution_id,
-        "why": asked.words,
-        "when": bulk::start_date(asked.utc),
-    });
+/// One piece as a document on a line of its own.
+pub fn write_line(out: &mut impl Write, kind: Kind, piece: &[u8], refused: &Refused) -> io::Result<()> {
     // Documents need `hosts`, be it empty.
-    let hosts = if list == "hosts" { "" } else { "\"hosts\":[]," };
-    write!(out, "{{{hosts}\"{list}\":[")?;
+    let list = if kind == Kind::Credential { "\"hosts\":[],\"credentials\"" } else { "\"hosts\"" };
+    write!(out, "{{{list}:[")?;
     write_on_one_line(out, piece)?;
-    writeln!(out, "],\"refused\":{refused}}}")
+    writeln!(out, "],\"refused\":{}}}", serde_json::to_string(refused)?)
 }
 
 /// A piece that was printed over many lines: between its tokens a newline is a blank like any other, and inside of texts there
