@@ -39,8 +39,11 @@ pub const FIRST_PIPE: usize = 3;
 const READ_BYTES: usize = 64 << 10;
 /// Frames of the server in one turn.
 const FRAMES_MAX: usize = 64;
-/// All pipes together in one turn; after it, signals and the websocket are looked at again.
+/// All pipes together in one turn; after it, what was read is written, and signals and the websocket are looked at again.
 const TURN_BYTES_MAX: usize = 2 << 20;
+/// The same in time, for machines on which so many bytes take longer: half of the 10 ms within which a signal or a ping is
+/// heard.
+const TURN_MAX: Duration = Duration::from_millis(5);
 
 pub struct Reactor {
     poll: Poll,
@@ -132,16 +135,17 @@ impl Reactor {
         Some(deadline.saturating_sub(self.started.elapsed()))
     }
 
-    /// Gives every source that is ready one share of the turn, until the turn's bytes are used up.
+    /// Gives every source that is ready one share of the turn, until the turn's bytes or its time are used up. Who had no share
+    /// is the first in the next turn.
     fn read_ready(&mut self) {
-        let mut bytes_left = TURN_BYTES_MAX;
+        let (begun, mut bytes_left) = (Instant::now(), TURN_BYTES_MAX);
         for _ in 0..self.ready.len() {
             match self.ready.pop() {
                 Some(LINK) => self.read_channel(),
                 Some(pipe) => bytes_left = bytes_left.saturating_sub(self.read_pipe(pipe)),
                 None => return,
             }
-            if bytes_left == 0 {
+            if bytes_left == 0 || begun.elapsed() >= TURN_MAX {
                 return;
             }
         }
