@@ -6,6 +6,8 @@
 
 #[path = "limits/crowd.rs"]
 mod crowd;
+#[path = "limits/fairness.rs"]
+mod fairness;
 #[path = "limits/generator.rs"]
 mod generator;
 #[path = "limits/latency.rs"]

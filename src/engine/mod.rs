@@ -424,7 +424,8 @@ impl Engine {
 
     fn on_stop(&mut self, signal: &'static str) {
         if self.stopping.is_none() {
-            log::info!("{signal}: ending {} runs, delivering what they found, then leaving", self.runs.len());
+            let alive = self.runs.values().filter(|run| !run.is_told()).count();
+            log::info!("{signal}: ending {alive} runs, delivering what they found, then leaving");
             self.stop(signal);
         } else {
             log::warn!("{signal} again: not waiting for executors any more");

@@ -5,39 +5,55 @@
 //! behind another may be overwritten by it. Therefore of each run one status at most is under way; and of those that wait
 //! behind it only the newest, because each replaces all before it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::proto::message::RunStatus;
 
 use super::event::RunId;
 
-#[derive(Debug)]
-pub struct Outbox {
-    entries: VecDeque<Entry>,
-    next_number: u32,
+/// Whose statuses replace each other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Run(RunId),
+    /// A RUN that was refused, by its execution ids.
+    Refusal(Vec<i64>),
 }
 
 #[derive(Debug)]
-struct Entry {
-    /// `None`: of a RUN that was refused.
-    run: Option<RunId>,
+struct Letter {
+    status: RunStatus,
     /// Nothing follows it.
     is_last: bool,
-    status: RunStatus,
-    sent: Option<Sent>,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// What the server has to hear of one subject.
+#[derive(Debug, Default)]
+struct Slot {
+    under_way: Option<Letter>,
+    waiting: Option<Letter>,
+}
+
+#[derive(Debug)]
 struct Sent {
-    number: u32,
+    subject: Subject,
     at: Duration,
+}
+
+#[derive(Debug)]
+pub struct Outbox {
+    slots: BTreeMap<Subject, Slot>,
+    /// Who has something that may go, in the order in which it came.
+    ready: VecDeque<Subject>,
+    /// By number, and so by time.
+    sent: BTreeMap<u32, Sent>,
+    next_number: u32,
 }
 
 impl Outbox {
     pub fn new() -> Outbox {
         // 0 is the number of a plain keep-alive ping.
-        Outbox { entries: VecDeque::new(), next_number: 1 }
+        Outbox { slots: BTreeMap::new(), ready: VecDeque::new(), sent: BTreeMap::new(), next_number: 1 }
     }
 
     /// A number that nothing sent before has had; numbers count up.
@@ -49,91 +65,102 @@ impl Outbox {
 
     /// How a run stands.
     pub fn push(&mut self, run: RunId, status: RunStatus) {
-        self.add(Entry { run: Some(run), is_last: false, status, sent: None });
+        self.add(Subject::Run(run), Letter { status, is_last: false });
     }
 
     /// How a run went: `on_ack` tells when the server has it.
     pub fn push_last(&mut self, run: RunId, status: RunStatus) {
-        self.add(Entry { run: Some(run), is_last: true, status, sent: None });
+        self.add(Subject::Run(run), Letter { status, is_last: true });
     }
 
     /// Of a RUN that came to nothing.
     pub fn push_refusal(&mut self, status: RunStatus) {
-        self.add(Entry { run: None, is_last: true, status, sent: None });
+        self.add(Subject::Refusal(status.execution_ids.clone()), Letter { status, is_last: true });
     }
 
-    fn add(&mut self, entry: Entry) {
-        self.entries.retain(|other| other.sent.is_some() || !other.is_replaced_by(&entry));
-        self.entries.push_back(entry);
+    fn add(&mut self, subject: Subject, letter: Letter) {
+        let slot = self.slots.entry(subject.clone()).or_default();
+        let was_ready = slot.is_ready();
+        slot.waiting = Some(letter);
+        if slot.is_ready() && !was_ready {
+            self.ready.push_back(subject);
+        }
     }
 
     /// The next status to send with its number, which is taken as sent at `now`.
     pub fn next_unsent(&mut self, now: Duration) -> Option<(u32, &RunStatus)> {
-        let index = (0..self.entries.len()).find(|&index| self.may_go(index))?;
+        let subject = self.ready.pop_front()?;
         let number = self.number();
-        let entry = self.entries.get_mut(index)?;
-        entry.sent = Some(Sent { number, at: now });
-        Some((number, &entry.status))
-    }
-
-    fn may_go(&self, index: usize) -> bool {
-        let entry = &self.entries[index];
-        let is_before = |other: &Entry| other.sent.is_some() && other.is_replaced_by(entry);
-        entry.sent.is_none() && !self.entries.iter().take(index).any(is_before)
+        self.sent.insert(number, Sent { subject: subject.clone(), at: now });
+        let slot = self.slots.get_mut(&subject)?;
+        slot.under_way = slot.waiting.take();
+        Some((number, &slot.under_way.as_ref()?.status))
     }
 
     /// When the oldest of the statuses was sent whose acknowledgement is still awaited.
     pub fn awaited_since(&self) -> Option<Duration> {
-        self.entries.iter().filter_map(|entry| entry.sent).map(|sent| sent.at).min()
+        self.sent.values().map(|sent| sent.at).next()
     }
 
     /// The server has this one. Gives the run of which it was the last.
     pub fn on_ack(&mut self, number: u32) -> Vec<RunId> {
-        self.remove(|sent| sent.number == number)
+        let sent = self.sent.remove(&number);
+        sent.and_then(|sent| self.arrive(sent.subject)).into_iter().collect()
     }
 
     /// The server has everything that was sent up to this one: it handles messages in their order.
     pub fn on_ack_upto(&mut self, number: u32) -> Vec<RunId> {
-        self.remove(|sent| sent.number <= number)
+        let later = self.sent.split_off(&number.saturating_add(1));
+        let arrived = std::mem::replace(&mut self.sent, later);
+        arrived.into_values().filter_map(|sent| self.arrive(sent.subject)).collect()
     }
 
-    fn remove(&mut self, is_known: impl Fn(Sent) -> bool) -> Vec<RunId> {
-        let mut ended = Vec::new();
-        self.entries.retain(|entry| {
-            let is_known = entry.sent.is_some_and(&is_known);
-            ended.extend(entry.run.filter(|_| is_known && entry.is_last));
-            !is_known
-        });
-        ended
+    fn arrive(&mut self, subject: Subject) -> Option<RunId> {
+        let slot = self.slots.get_mut(&subject)?;
+        let letter = slot.under_way.take()?;
+        if slot.is_ready() {
+            self.ready.push_back(subject.clone());
+        } else {
+            self.slots.remove(&subject);
+        }
+        match subject {
+            Subject::Run(run) if letter.is_last => Some(run),
+            _ => None,
+        }
     }
 
-    /// What was sent at `then` or earlier has to be sent once more; gives how many.
+    /// What was sent at `then` or earlier has to be sent once more, unless there is something newer; gives how many.
     pub fn recall(&mut self, then: Duration) -> usize {
-        let overdue = self.entries.iter_mut().filter(|entry| entry.sent.is_some_and(|sent| sent.at <= then));
-        overdue.map(|entry| entry.sent = None).count()
+        let overdue: Vec<u32> =
+            self.sent.iter().filter(|(_, sent)| sent.at <= then).map(|(number, _)| *number).collect();
+        for number in &overdue {
+            let Some(sent) = self.sent.remove(number) else { continue };
+            let Some(slot) = self.slots.get_mut(&sent.subject) else { continue };
+            let recalled = slot.under_way.take();
+            slot.waiting = slot.waiting.take().or(recalled);
+            self.ready.push_back(sent.subject);
+        }
+        overdue.len()
     }
 
     /// Everything has to be sent once more, but of each run only the newest.
     pub fn on_link_lost(&mut self) {
         self.recall(Duration::MAX);
-        for entry in std::mem::take(&mut self.entries) {
-            self.add(entry);
-        }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.slots.is_empty()
     }
 
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.slots.len()
     }
 }
 
-impl Entry {
-    /// Whether the server needs to know but the other one: both are of one run, or of one refused RUN.
-    fn is_replaced_by(&self, newer: &Entry) -> bool {
-        self.run == newer.run && (self.run.is_some() || self.status.execution_ids == newer.status.execution_ids)
+impl Slot {
+    /// Whether something may go: of each subject one status is under way at most.
+    fn is_ready(&self) -> bool {
+        self.under_way.is_none() && self.waiting.is_some()
     }
 }
 
@@ -192,7 +219,7 @@ mod tests {
         }
         outbox.push(RunId(2), status(2, "other"));
         outbox.on_ack(1);
-        assert_eq!(unsent(&mut outbox), [(2, "d".into()), (3, "other".into())]);
+        assert_eq!(unsent(&mut outbox), [(2, "other".into()), (3, "d".into())]);
     }
 
     #[test]
