@@ -20,7 +20,8 @@ struct Gate<L> {
 /// for its owner alone: error texts may quote what only the owner should read.
 pub fn start(level: LevelFilter, file: Option<&Path>) -> io::Result<()> {
     let lines: Box<dyn Log> = match file {
-        None => WriteLogger::new(level, lines(), io::stderr()),
+        // One write for a line: the formatter hands out a character at a time.
+        None => WriteLogger::new(level, lines(), io::LineWriter::new(io::stderr())),
         Some(path) => {
             let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
             WriteLogger::new(level, lines(), io::LineWriter::new(file))

@@ -65,6 +65,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// A status that is not acknowledged within this time is sent once more: a server whose database is away drops it without a
 /// word, and the link lives on.
 const ACK_WITHIN: Duration = Duration::from_secs(30);
+/// After this a timer is due in the next turn, and not in this one.
+const NEXT_TURN: Duration = Duration::from_nanos(1);
 /// After a second signal; and when nothing but last statuses waits, for a link that is down.
 const STOP_HURRIED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -261,6 +263,7 @@ impl Engine {
             Timer::Ack => self.on_ack_overdue(),
             Timer::Stop => self.on_stop_due(),
             Timer::Write => self.on_write_due(),
+            Timer::Begin => self.start_waiting(),
             Timer::Disk => self.on_disk_due(),
             Timer::Sync => self.on_sync_due(),
         }
@@ -355,15 +358,25 @@ impl Engine {
         });
     }
 
-    /// Gives free places to the runs that wait, oldest first.
+    /// Gives a free place to the run that has waited longest; to the next one in the next turn: starting a process takes
+    /// milliseconds, and a crowd of them must not keep a signal or a ping waiting.
     fn start_waiting(&mut self) {
-        while self.busy < self.concurrent_runs_max && !self.paused {
-            let Some(id) = self.waiting.pop_front() else { return };
-            if let Some(run) = self.runs.get_mut(&id) {
-                self.busy += 1;
-                run.start(&mut self.agenda);
-            }
+        if self.agenda.timers.is_set(Timer::Begin) || !self.has_place() {
+            return;
         }
+        let Some(id) = self.waiting.pop_front() else { return };
+        if let Some(run) = self.runs.get_mut(&id) {
+            self.busy += 1;
+            run.start(&mut self.agenda);
+        }
+        if !self.waiting.is_empty() {
+            self.agenda.after(NEXT_TURN, Timer::Begin);
+        }
+    }
+
+    /// Whether one more run may have a process.
+    fn has_place(&self) -> bool {
+        self.busy < self.concurrent_runs_max && !self.paused
     }
 
     /// After anything has happened to a run: its posts, its place, its end.

@@ -138,11 +138,18 @@ impl World {
         self.end_turn();
     }
 
-    /// What the shell does when it has handled everything that a poll gave.
+    /// What the shell does when it has handled everything that a poll gave; and the turns that follow at once.
     fn end_turn(&mut self) {
-        let now = self.now();
-        self.engine.handle_timeout(now);
-        self.drain();
+        let soon = self.up + Duration::from_micros(1);
+        let mut now = self.now();
+        loop {
+            self.engine.handle_timeout(now);
+            self.drain();
+            match self.engine.poll_timeout() {
+                Some(deadline) if deadline <= soon => now.up = deadline.max(now.up),
+                _ => return,
+            }
+        }
     }
 
     fn hear(&mut self, frame: &str) {

@@ -26,6 +26,8 @@ pub enum Timer {
     Stop,
     /// The turn ends: write what was read.
     Write,
+    /// Start the next run that waits.
+    Begin,
     /// Try a disk that took nothing again.
     Disk,
     /// Bring to the disk what was written.

@@ -39,7 +39,8 @@ impl Engine {
             self.waiting.push_back(id);
         }
         self.on_run_changed(id);
-        if let Some(run) = self.runs.get(&id).filter(|run| queues && run.is_waiting()) {
+        let waits = queues && !self.has_place();
+        if let Some(run) = self.runs.get(&id).filter(|run| waits && run.is_waiting()) {
             run.tell_present(&mut self.agenda);
         }
     }

@@ -3,6 +3,7 @@
 //! or, where the leader is gone, if a member carries the mark of the run in its environment.
 
 use std::fs;
+use std::sync::LazyLock;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -13,12 +14,17 @@ use crate::engine::note::Group;
 /// In the environment of everything that a run starts: the run's number.
 pub const RUN_VARIABLE: &str = "FARADAY_AGENT_RUN";
 
+/// The same for as long as the machine runs.
+static BOOT: LazyLock<String> = LazyLock::new(|| {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    text.trim().to_owned()
+});
+
 /// When a process was born, in words that no other process ever has: the machine's boot and the clock tick since then. Empty
 /// without /proc; then nobody is ever taken for it.
 pub fn birth(pid: i32) -> String {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     match stat(pid) {
-        Some(stat) if !boot.is_empty() => format!("{}/{}", boot.trim(), stat.born),
+        Some(stat) if !BOOT.is_empty() => format!("{}/{}", *BOOT, stat.born),
         _ => String::new(),
     }
 }

@@ -41,9 +41,9 @@ const READ_BYTES: usize = 64 << 10;
 const FRAMES_MAX: usize = 64;
 /// All pipes together in one turn; after it, what was read is written, and signals and the websocket are looked at again.
 const TURN_BYTES_MAX: usize = 2 << 20;
-/// The same in time, for machines on which so many bytes take longer: half of the 10 ms within which a signal or a ping is
-/// heard.
-const TURN_MAX: Duration = Duration::from_millis(5);
+/// The same in time, for machines on which so many bytes take longer: a signal or a ping is to be heard within 10 ms, and other
+/// programs want the processor too.
+const TURN_MAX: Duration = Duration::from_millis(2);
 
 pub struct Reactor {
     poll: Poll,
@@ -57,6 +57,8 @@ pub struct Reactor {
     children: Children,
     journals: Journals,
     state_dir: PathBuf,
+    /// The websocket may have more frames. It does not stand in line with the pipes.
+    link_is_ready: bool,
     ready: Ready,
     buffer: Box<[u8]>,
     exit_code: Option<u8>,
@@ -91,6 +93,7 @@ impl Reactor {
             children: parts.children,
             journals: parts.journals,
             state_dir: parts.state_dir,
+            link_is_ready: false,
             ready: Ready::default(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             exit_code: None,
@@ -109,11 +112,14 @@ impl Reactor {
             }
             for token in events.iter().map(|event| event.token()) {
                 match token {
-                    LINK => self.read_channel(),
+                    LINK => self.link_is_ready = true,
                     SIGNALS => self.read_signals(),
                     WAKER => self.take_results(),
                     pipe => self.ready.push(pipe),
                 }
+            }
+            if std::mem::take(&mut self.link_is_ready) {
+                self.read_channel();
             }
             self.read_ready();
             self.engine.handle_timeout(self.now());
@@ -128,7 +134,7 @@ impl Reactor {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() {
+        if self.link_is_ready || !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
         let deadline = self.engine.poll_timeout()?;
@@ -141,7 +147,6 @@ impl Reactor {
         let (begun, mut bytes_left) = (Instant::now(), TURN_BYTES_MAX);
         for _ in 0..self.ready.len() {
             match self.ready.pop() {
-                Some(LINK) => self.read_channel(),
                 Some(pipe) => bytes_left = bytes_left.saturating_sub(self.read_pipe(pipe)),
                 None => return,
             }
@@ -260,7 +265,7 @@ impl Reactor {
                 }
             }
         }
-        self.ready.push(LINK);
+        self.link_is_ready = true;
     }
 
     fn read_signals(&mut self) {
@@ -298,7 +303,7 @@ impl Reactor {
                     self.handle(Event::Frame(&greeting));
                 }
                 // Frames may have come with the handshake, for which no readiness will be told.
-                self.ready.push(LINK);
+                self.link_is_ready = true;
             }
             Err(error) => {
                 let words = format!("the connection cannot be watched: {error}");
@@ -349,7 +354,7 @@ fn is_passing(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| lacks.contains(&Errno::from_raw(code)))
 }
 
-/// Sources that may have more to read than their last share allowed, each once, in the order of their turns.
+/// Pipes that may have more to read than their last share allowed, each once, in the order of their turns.
 #[derive(Debug, Default)]
 struct Ready {
     queue: VecDeque<Token>,

@@ -44,6 +44,7 @@ fn a_thousand_talkative_executors_hold_nobody_up() {
     server.wait_over(quiet, SOON);
     let quiet = begin.elapsed();
 
+    let peak_mib = peak_mib(&agent);
     let begin = Instant::now();
     agent.terminate();
     agent.wait_log(&format!("SIGTERM: ending {RUNS} runs"), SOON);
@@ -51,15 +52,14 @@ fn a_thousand_talkative_executors_hold_nobody_up() {
     agent.wait_exit(CROWD_WITHIN);
     println!(
         "{RUNS} executors that never stop printing: a RUN is answered after p50 {:?}, p90 {:?}, p99 {:?}, max {:?} (at the \
-         start {idle:?}); a quiet run beside them is over after {quiet:?}; SIGTERM is heard after {signal:?}; peak {:.1} MiB",
+         start {idle:?}); a quiet run beside them is over after {quiet:?}; SIGTERM is heard after {signal:?}; peak {peak_mib:.1} MiB",
         at(50),
         at(90),
         at(99),
         at(100),
-        peak_mib(&agent),
     );
-    assert!(at(90) < HEARD_WITHIN, "p90 {:?}", at(90));
-    assert!(signal < 5 * HEARD_WITHIN, "{signal:?}");
+    assert!(at(99) < HEARD_WITHIN, "p99 {:?}", at(99));
+    assert!(signal < HEARD_WITHIN, "{signal:?}");
 }
 
 /// The executors, and the guard.
