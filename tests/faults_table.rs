@@ -21,6 +21,8 @@ mod rig;
 mod runs;
 #[path = "faults_table/secrets.rs"]
 mod secrets;
+#[path = "faults_table/shortage.rs"]
+mod shortage;
 #[path = "faults_table/starting.rs"]
 mod starting;
 #[path = "faults_table/stopping.rs"]

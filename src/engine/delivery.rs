@@ -317,7 +317,7 @@ impl Delivery {
                 self.on_set_aside(posted.upto, posted.pieces);
                 None
             }
-            Outcome::Unwritable { words } => Some((Trouble::own(words), Duration::ZERO)),
+            Outcome::Hindered { words } => Some((Trouble::own(words), Duration::ZERO)),
         };
         let reachable = trouble.as_ref().is_none_or(|(trouble, _)| !trouble.unreached);
         let is_other = match trouble {

@@ -152,8 +152,8 @@ pub enum Outcome {
     Unreadable { words: String },
     /// `Action::SetAside` was carried out: the pieces are safe on disk.
     SetAside,
-    /// `Action::SetAside` was not.
-    Unwritable { words: String },
+    /// The machine does not let it be done at present.
+    Hindered { words: String },
 }
 
 /// What the shell is asked to do.

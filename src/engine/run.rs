@@ -132,6 +132,11 @@ impl Run {
         }
     }
 
+    /// Has no journal yet.
+    pub fn is_opening(&self) -> bool {
+        self.stage == Stage::Opening
+    }
+
     /// Has its journal and waits for a place.
     pub fn is_waiting(&self) -> bool {
         self.stage == Stage::Waiting
@@ -164,8 +169,21 @@ impl Run {
         agenda.write(self.id);
     }
 
+    /// It cannot be made at present.
+    pub fn on_open_failed(&mut self, bytes: Vec<u8>, words: &str, agenda: &mut Agenda) {
+        self.journal.on_unwritten(bytes);
+        agenda.back_off(&mut self.start_again, Duration::ZERO, Timer::Start(self.id));
+        let is_news = self.failure.is_none();
+        self.failure = Some(format!("its journal cannot be made: {words}"));
+        if is_news {
+            log::error!("run {}: its journal cannot be made: {words}; it waits until it can", self.id);
+            self.tell_present(agenda);
+        }
+    }
+
     /// The journal is there.
     fn on_opened(&mut self) {
+        self.failure = None;
         self.open_deliveries(Vec::new());
         self.stage = Stage::Waiting;
     }
@@ -240,7 +258,10 @@ impl Run {
         self.end_without_executor(agenda);
     }
 
-    fn start_process_again(&mut self, agenda: &mut Agenda) {
+    fn start_again(&mut self, agenda: &mut Agenda) {
+        if self.stage == Stage::Opening {
+            return self.open(agenda);
+        }
         self.failure = None;
         let check = if let Stage::Checking(check) = self.stage { check } else { self.executor.checks.len() };
         self.next_process(check, agenda);
@@ -284,7 +305,7 @@ impl Run {
             Timer::RunTimeout(_) => self.end(Cause::TimedOut(self.limit().unwrap_or_default()), agenda),
             Timer::RunKill(_) => self.kill(agenda),
             Timer::RunDrain(_) => self.on_drain_due(agenda),
-            Timer::Start(_) => self.start_process_again(agenda),
+            Timer::Start(_) => self.start_again(agenda),
             Timer::Grace(_) => self.on_grace_over(agenda),
             _ => debug_assert!(false, "{timer:?} is not a run's"),
         }

@@ -38,7 +38,7 @@ pub enum Timer {
     RunKill(RunId),
     /// The pipes of an executor that has ended are still open.
     RunDrain(RunId),
-    /// Try again to start the run's process.
+    /// Try again to make the run's journal, or to start its process.
     Start(RunId),
     /// The run has ended; what still waits for the server now is late.
     Grace(RunId),

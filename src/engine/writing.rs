@@ -29,6 +29,8 @@ impl Engine {
         let Some(run) = self.runs.get_mut(&id) else { return };
         match result {
             Ok(()) => run.on_written(bytes, &mut self.agenda),
+            // What keeps a journal from being made may be its own trouble: others, that end, may be what it takes.
+            Err(words) if run.is_opening() => run.on_open_failed(bytes, &words, &mut self.agenda),
             Err(words) => {
                 run.on_unwritten(bytes);
                 self.agenda.disk.on_failure(id, words);

@@ -23,10 +23,12 @@ pub mod token_store;
 mod workers;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustls::ClientConfig;
 
@@ -90,6 +92,12 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
     let reactor =
         Reactor::new(parts, POSTS_AT_ONCE_MAX).map_err(|error| machine("setting up the event loop", &error))?;
     reactor.run().map_err(|error| machine("waiting for events", &error))
+}
+
+/// Whether the same may work later: the machine lacks files, processes or memory at present.
+fn is_passing(error: &io::Error) -> bool {
+    let lacks = [Errno::EMFILE, Errno::ENFILE, Errno::EAGAIN, Errno::ENOMEM];
+    error.raw_os_error().is_some_and(|code| lacks.contains(&Errno::from_raw(code)))
 }
 
 /// This program's own file: for the guard, and for executors that call it. Without /proc, as in an empty chroot, what it was

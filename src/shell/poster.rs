@@ -3,7 +3,7 @@
 //! it was read, without a copy.
 
 use std::borrow::Cow;
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::proto::bulk::{self, Envelope, Part};
 use crate::proto::repair::{self, Repairs};
 
 use super::batch::{Batch, LARGE_BYTES_MIN};
+use super::is_passing;
 use super::net::http::Api;
 use super::server::Server;
 
@@ -27,12 +28,15 @@ pub fn send(server: &Server, journal: &Path, post: &Post) -> Posted {
     let mut repairs = Repairs::default();
     let (upto, pieces, outcome) = match batch {
         Ok(batch) => (batch.upto, batch.len(), deliver(server, post, &batch, &mut repairs)),
-        Err(error) => {
-            let outcome = Outcome::Unreadable { words: format!("the journal cannot be read back: {error}") };
-            (range.from, 0, outcome)
-        }
+        Err(error) => (range.from, 0, unreadable(&error)),
     };
     Posted { id: post.id, upto, pieces, repairs, outcome }
+}
+
+/// Why there is no body.
+pub fn unreadable(error: &io::Error) -> Outcome {
+    let words = format!("the journal cannot be read back: {error}");
+    if is_passing(error) { Outcome::Hindered { words } } else { Outcome::Unreadable { words } }
 }
 
 fn deliver(server: &Server, post: &Post, batch: &Batch, repairs: &mut Repairs) -> Outcome {
@@ -89,6 +93,6 @@ fn body<'p>(parts: &'p [Part<&'p [u8]>]) -> (Box<dyn Read + 'p>, u64) {
         let slices: Vec<&[u8]> = parts.iter().map(Part::bytes).collect();
         return (Box::new(Cursor::new(slices.concat())), length);
     }
-    let empty: Box<dyn Read + 'p> = Box::new(std::io::empty());
+    let empty: Box<dyn Read + 'p> = Box::new(io::empty());
     (parts.iter().fold(empty, |body, part| Box::new(body.chain(part.bytes()))), length)
 }

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
@@ -27,7 +26,7 @@ use super::children::{Children, Got, Pipe};
 use super::journals::Journals;
 use super::server::{Connection, Server};
 use super::workers::{Done, Workers};
-use super::{leftover, poster, refused};
+use super::{is_passing, leftover, poster, refused};
 
 const LINK: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -346,12 +345,6 @@ impl Reactor {
         );
         self.perform_actions();
     }
-}
-
-/// Whether a process may be started later: the machine lacks files, processes or memory at present.
-fn is_passing(error: &io::Error) -> bool {
-    let lacks = [Errno::EMFILE, Errno::ENFILE, Errno::EAGAIN, Errno::ENOMEM];
-    error.raw_os_error().is_some_and(|code| lacks.contains(&Errno::from_raw(code)))
 }
 
 /// Pipes that may have more to read than their last share allowed, each once, in the order of their turns.

@@ -15,6 +15,7 @@ use crate::proto::bulk::{self, Envelope};
 use crate::proto::repair::Repairs;
 
 use super::batch::Batch;
+use super::poster::unreadable;
 
 /// What is held in memory on the way from one file to the other.
 const BYTES_MAX: u64 = 1 << 20;
@@ -76,7 +77,7 @@ fn copy(
     let mut write = || -> Result<(), Outcome> {
         while at < asked.range.upto {
             let batch = Batch::read(journal, Range { from: at, ..asked.range }, u32::MAX, BYTES_MAX)
-                .map_err(|error| Outcome::Unreadable { words: format!("the journal cannot be read back: {error}") })?;
+                .map_err(|error| unreadable(&error))?;
             for (kind, piece) in batch.pieces() {
                 write_line(&mut writer, kind, piece, &refused).map_err(|error| unwritable(target, &error))?;
             }
@@ -120,5 +121,5 @@ fn write_on_one_line(out: &mut impl Write, piece: &[u8]) -> io::Result<()> {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Outcome {
-    Outcome::Unwritable { words: format!("what the server refused cannot be written to {}: {error}", path.display()) }
+    Outcome::Hindered { words: format!("what the server refused cannot be written to {}: {error}", path.display()) }
 }

@@ -128,7 +128,7 @@ impl Sender<'_> {
         match way.send(pieces, None, &mut Repairs::default()) {
             Outcome::Answer { status: 201, .. } | Outcome::SetAside => Ok(()),
             Outcome::Answer { status, words, .. } => Err(format!("{status}: {words}")),
-            Outcome::NoAnswer { words } | Outcome::Unreadable { words } | Outcome::Unwritable { words } => Err(words),
+            Outcome::NoAnswer { words } | Outcome::Unreadable { words } | Outcome::Hindered { words } => Err(words),
         }
     }
 

@@ -22,7 +22,8 @@ impl Run {
     pub fn tell_present(&self, agenda: &mut Agenda) {
         let obstacle = agenda.disk.obstacle();
         // A run whose journal is there within this turn has more to tell then.
-        if self.is_told() || (self.stage == Stage::Opening && obstacle.is_none()) {
+        let is_opening = self.stage == Stage::Opening && obstacle.is_none() && self.failure.is_none();
+        if self.is_told() || is_opening {
             return;
         }
         let status = self.present_status(obstacle);
@@ -37,9 +38,7 @@ impl Run {
         let message = match (self.stage, obstacle, &self.failure) {
             (Stage::Settling, ..) => verdict::delivering(self),
             (_, Some(words), _) => format!("{executor} is paused: {words}; it goes on when there is room"),
-            (Stage::Opening | Stage::Waiting, ..) => {
-                format!("{executor} waits for a place: max_concurrent_runs are running")
-            }
+            (Stage::Waiting, ..) => format!("{executor} waits for a place: max_concurrent_runs are running"),
             (_, _, Some(words)) => format!("{executor} waits: {words}; it is tried again"),
             _ => format!("Running {} executor from {} agent", self.executor.name, self.agent_name),
         };
