@@ -126,6 +126,12 @@ impl Journals {
         }
     }
 
+    /// Brings everything to the disk that is not there yet; for the end of the program.
+    pub fn sync_all(&mut self) -> io::Result<()> {
+        let runs: Vec<RunId> = self.open.keys().copied().collect();
+        self.sync(&runs)()
+    }
+
     /// Where a worker finds the run's file that begins at `segment`.
     pub fn path(&self, run: RunId, segment: u64) -> PathBuf {
         self.directory.join(format!("{run}-{segment}{SUFFIX}"))
