@@ -342,7 +342,11 @@ impl Delivery {
             Kind::Closing => self.closed = true,
             Kind::Probe => match std::mem::replace(&mut self.search, Search::Idle) {
                 Search::Probing { suspects: 1, upto, words } => self.refuse(upto, words),
-                Search::Probing { suspects, .. } => self.search = Search::Narrowing { suspects },
+                Search::Probing { suspects, .. } => {
+                    // What has passed before this search says nothing of what it may find.
+                    self.blame = Blame::default();
+                    self.search = Search::Narrowing { suspects };
+                }
                 Search::Beyond { .. } => {
                     self.blame.on_probe_taken();
                     self.search = Search::Narrowing { suspects: 1 };

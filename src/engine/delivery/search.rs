@@ -46,8 +46,8 @@ pub struct Blame {
     is_founded: bool,
     /// An empty body has passed since the last fail.
     probed: bool,
-    /// How many bodies with pieces the server had taken, of any delivery, at the last vote.
-    taken_before: u64,
+    /// How many bodies with pieces the server had taken, of any delivery, at the last vote, or when the search began.
+    taken_before: Option<u64>,
 }
 
 /// What a 5xx comes to.
@@ -67,8 +67,9 @@ impl Blame {
     /// The body of `pieces` was answered 5xx; the server has taken `taken` bodies so far.
     pub fn on_fail(&mut self, pieces: u32, is_narrowing: bool, taken: u64) -> Judgement {
         if self.fails == 0 && !is_narrowing {
-            *self = Blame { taken_before: taken, ..Blame::default() };
+            *self = Blame::default();
         }
+        self.taken_before.get_or_insert(taken);
         self.fails += 1;
         let tries = match (pieces, is_narrowing) {
             (1, _) => TRIES_ALONE,
@@ -87,10 +88,10 @@ impl Blame {
     }
 
     fn vote(&mut self, taken: u64) {
-        let others_passed = taken > self.taken_before;
+        let others_passed = self.taken_before.is_some_and(|before| taken > before);
         self.votes += u32::from(others_passed || self.probed);
         self.is_founded |= others_passed;
-        self.taken_before = taken;
+        self.taken_before = Some(taken);
         self.probed = false;
     }
 

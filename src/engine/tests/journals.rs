@@ -283,3 +283,28 @@ fn a_server_in_trouble_is_not_taken_for_a_bad_host() {
     assert!(aside.is_empty(), "{aside:?}");
     assert!(message(world.told.last().expect("a status")).contains("20 hosts delivered"));
 }
+
+#[test]
+fn a_server_whose_disk_fills_up_during_a_search_is_not_taken_for_a_bad_host() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.run("ok");
+    world.take();
+    // Something has passed before.
+    world.output(&document(1));
+    let post = the_post(&mut world);
+    world.answer(&post, 1, 201);
+    world.output(&document(2));
+    let post = the_post(&mut world);
+    world.answer(&post, 2, 400);
+    let mut post = the_post(&mut world);
+    // From now on it takes empty bodies only.
+    for _ in 0..40 {
+        let pieces = world.pieces(&post);
+        world.answer(&post, pieces, if pieces == 0 { 201 } else { 500 });
+        while world.posts().is_empty() {
+            world.pass_alive(Duration::from_secs(1));
+        }
+        assert_eq!(set_aside(&world).len(), 0);
+        post = the_post(&mut world);
+    }
+}
