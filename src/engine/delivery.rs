@@ -289,6 +289,8 @@ impl Delivery {
             return Answered { reachable: true, took_pieces: false, news: false };
         };
         let (had_trouble, settled) = (self.wants_person(), (self.cursor, self.closed, self.refusals.barred.is_some()));
+        // What others are answered says nothing of the piece that waits.
+        let is_aside = kind == Kind::Beyond || (kind == Kind::Probe && matches!(self.search, Search::Beyond { .. }));
         let mut took_pieces = false;
         let trouble = match posted.outcome {
             Outcome::Answer { status: 201, .. } => {
@@ -322,6 +324,7 @@ impl Delivery {
         let reachable = trouble.as_ref().is_none_or(|(trouble, _)| !trouble.unreached);
         let is_other = match trouble {
             Some((trouble, retry_after)) => self.wait(kind, trouble, retry_after, journal, agenda),
+            None if is_aside => false,
             None => self.go_on(),
         };
         self.note_is_due |= settled != (self.cursor, self.closed, self.refusals.barred.is_some());

@@ -308,3 +308,26 @@ fn a_server_whose_disk_fills_up_during_a_search_is_not_taken_for_a_bad_host() {
         post = the_post(&mut world);
     }
 }
+
+#[test]
+fn a_host_that_is_answered_500_while_empty_bodies_pass_is_asked_for_ever_more_slowly_and_not_for_ever() {
+    let mut world = World::with(vec![executor("ok", &[])], |profile| profile.retry_max = Duration::from_secs(3600));
+    world.join();
+    world.run("ok");
+    world.output(&document(1));
+    world.end(Exit::Code(0));
+    let mut posts = 0;
+    while set_aside(&world).is_empty() {
+        assert!(world.up < Duration::from_secs(2 * 3600), "{posts} posts");
+        if let Some(post) = world.posts().last().cloned() {
+            posts += 1;
+            world.take();
+            let pieces = world.pieces(&post);
+            world.answer(&post, pieces, if pieces == 0 { 201 } else { 500 });
+        } else {
+            world.pass_alive(Duration::from_secs(1));
+        }
+    }
+    assert!(world.up >= Duration::from_secs(3600), "{:?}", world.up);
+    assert!(posts < 200, "{posts} posts");
+}
