@@ -82,6 +82,11 @@ impl Journal {
         !self.pieces.is_empty() || self.flying.is_some()
     }
 
+    /// Whether an `Append` is not answered yet.
+    pub fn is_writing(&self) -> bool {
+        self.flying.is_some()
+    }
+
     #[cfg(test)]
     pub fn buffer_bytes(&self) -> usize {
         self.pieces.capacity()

@@ -357,7 +357,9 @@ impl Run {
         if let Some(exit) = done {
             self.on_process_done(exit, agenda);
         }
-        if self.stage == Stage::Settling && (self.took().is_none() || self.is_delivered()) {
+        let is_settled = self.stage == Stage::Settling && (self.took().is_none() || self.is_delivered());
+        // Whoever finds the journal must not tell another end. A disk that takes nothing may wait for just this one to go.
+        if is_settled && (self.is_noted() || agenda.disk.is_failing()) {
             self.tell_last(agenda);
         }
     }
@@ -404,7 +406,7 @@ impl Run {
     fn end_without_executor(&mut self, agenda: &mut Agenda) {
         agenda.timers.clear(Timer::Start(self.id));
         self.on_ended(agenda);
-        self.tell_last(agenda);
+        self.stage = Stage::Settling;
     }
 
     fn on_ended(&mut self, agenda: &mut Agenda) {

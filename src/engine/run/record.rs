@@ -26,8 +26,11 @@ pub struct Unsaid {
 }
 
 impl Run {
-    /// Asks for the one write of this turn.
+    /// Asks for the one write of this turn, unless another one is not answered yet.
     pub fn write(&mut self, agenda: &mut Agenda) {
+        if self.journal.is_writing() {
+            return;
+        }
         let settled = self.settled_offset();
         let head = self.journal.is_due_to_roll(settled, agenda).then(|| self.head(agenda.now.up));
         let notes = if head.is_some() { Vec::new() } else { self.notes(false, agenda.now.up) };
@@ -38,6 +41,9 @@ impl Run {
     pub fn on_written(&mut self, bytes: Vec<u8>, agenda: &mut Agenda) {
         self.journal.on_written(bytes, agenda);
         self.journal.trim(self.settled_offset(), agenda);
+        if self.has_notes() {
+            agenda.write(self.id);
+        }
         if self.stage == Stage::Opening {
             self.on_opened();
         }
@@ -48,6 +54,15 @@ impl Run {
         self.journal.on_unwritten(bytes);
         self.unsaid = Unsaid { process: true, ended: true };
         self.deliveries.iter_mut().for_each(|delivery| delivery.note_is_due = true);
+    }
+
+    /// Whether the journal knows how the run went and how far its workspaces have got.
+    pub(super) fn is_noted(&self) -> bool {
+        !self.has_notes() && !self.journal.holds_pieces()
+    }
+
+    fn has_notes(&self) -> bool {
+        self.unsaid.process || self.unsaid.ended || self.deliveries.iter().any(|delivery| delivery.note_is_due)
     }
 
     /// What no workspace needs any more.

@@ -150,3 +150,31 @@ fn new_runs_are_numbered_above_those_that_were_left() {
     world.run("ok");
     assert!(world.actions.iter().any(|action| matches!(action, Action::Spawn(Spawn { run: RunId(42), .. }))));
 }
+
+#[test]
+fn nothing_is_told_of_an_end_that_a_restarted_agent_would_not_know() {
+    let last = |world: &World| world.told.iter().filter(|status| !status["successful"].is_null()).count();
+    let event = |world: &mut World, event: Event<'_>| {
+        let now = world.now();
+        world.engine.handle_event(event, now);
+        world.drain();
+    };
+    let mut world = running(1);
+    world.end(Exit::Code(0));
+    let post = the_post(&mut world);
+    world.answer(&post, 1, 201);
+    let PostId { run, workspace } = the_post(&mut world).id;
+    let outcome = Outcome::Answer { status: 201, words: String::new(), retry_after: None };
+    let (id, upto, repairs) = (PostId { run, workspace }, post.range.upto, Repairs::default());
+    event(&mut world, Event::Posted(Posted { id, upto, pieces: 0, repairs, outcome }));
+    assert_eq!(last(&world), 0, "the turn has not ended, and the journal does not know");
+    world.end_turn();
+    assert_eq!(last(&world), 1);
+
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.run("ok");
+    event(&mut world, Event::StartFailed { run: RUN, words: "no".into(), passing: false });
+    assert_eq!(last(&world), 0);
+    world.end_turn();
+    assert_eq!(last(&world), 1);
+}
