@@ -450,7 +450,8 @@ impl Delivery {
     fn on_set_aside(&mut self, upto: u64, pieces: u32) {
         self.settle(upto, pieces);
         self.refusals.pieces += u64::from(pieces);
-        if let Some(aside) = self.aside.take_if(|aside| aside.upto <= upto) {
+        let cursor = self.cursor;
+        if let Some(aside) = self.aside.take_if(|aside| aside.upto <= cursor) {
             self.refusals.first.get_or_insert(aside.words);
         }
     }

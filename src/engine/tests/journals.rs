@@ -331,3 +331,18 @@ fn a_host_that_is_answered_500_while_empty_bodies_pass_is_asked_for_ever_more_sl
     assert!(world.up >= Duration::from_secs(3600), "{:?}", world.up);
     assert!(posts < 200, "{posts} posts");
 }
+
+#[test]
+fn what_was_sent_ahead_of_a_host_that_is_given_up_does_not_keep_the_run_from_its_end() {
+    // In one of these the second has passed, which clears the server of suspicion, and the first is not blamed yet.
+    for seconds in 5..60 {
+        let retry_max = Duration::from_secs(seconds);
+        let mut world = World::with(vec![executor("ok", &[])], |profile| profile.retry_max = retry_max);
+        world.join();
+        world.run("ok");
+        world.output(&document(2));
+        world.end(Exit::Code(0));
+        let (_, aside) = play_500(&mut world, &[0]);
+        assert_eq!(aside, [0], "{seconds} s");
+    }
+}
