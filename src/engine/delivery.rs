@@ -80,8 +80,8 @@ pub struct Delivery {
     settled: u64,
     /// What had to be repaired of what the server took.
     repairs: Repairs,
-    /// What is under way.
-    flying: Option<Kind>,
+    /// What is under way, and how many bodies with pieces the server had taken when it was sent, of any delivery.
+    flying: Option<(Kind, u64)>,
     /// Whether this delivery stands in the engine's queue.
     pub queued: bool,
     /// Pieces in the next body at most, and bytes; a 413 makes the latter smaller for good.
@@ -245,9 +245,16 @@ impl Delivery {
     }
 
     /// The next thing for a worker: pieces of the journal, or the closing post once `took` says how long the run took.
-    pub fn next_post(&mut self, journal: &Journal, took: Option<Duration>, agenda: &Agenda) -> Option<Action> {
+    /// `taken` is how many bodies with pieces the server has taken, of any delivery.
+    pub fn next_post(
+        &mut self,
+        journal: &Journal,
+        took: Option<Duration>,
+        taken: u64,
+        agenda: &Agenda,
+    ) -> Option<Action> {
         let (kind, range) = self.next(journal, took.is_some())?;
-        self.flying = Some(kind);
+        self.flying = Some((kind, taken));
         if kind == Kind::SetAside {
             return Some(Action::SetAside(self.set_aside(range, agenda)));
         }
@@ -282,9 +289,9 @@ impl Delivery {
         }
     }
 
-    /// A worker is done. `taken` is how many bodies with pieces the server has taken, of any delivery.
-    pub fn on_posted(&mut self, posted: Posted, journal: &Journal, taken: u64, agenda: &mut Agenda) -> Answered {
-        let Some(kind) = self.flying.take() else {
+    /// A worker is done.
+    pub fn on_posted(&mut self, posted: Posted, journal: &Journal, agenda: &mut Agenda) -> Answered {
+        let Some((kind, taken)) = self.flying.take() else {
             debug_assert!(false, "an answer to no post");
             return Answered { reachable: true, took_pieces: false, news: false };
         };

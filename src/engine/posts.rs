@@ -53,7 +53,7 @@ impl Posts {
                 continue;
             };
             delivery.queued = false;
-            if let Some(post) = delivery.next_post(&run.journal, took, agenda) {
+            if let Some(post) = delivery.next_post(&run.journal, took, self.taken, agenda) {
                 self.flying += 1;
                 agenda.act(post);
             }
@@ -67,7 +67,7 @@ impl Posts {
         let Some(delivery) = run.deliveries.get_mut(posted.id.workspace) else {
             return;
         };
-        let answered = delivery.on_posted(posted, &run.journal, self.taken, agenda);
+        let answered = delivery.on_posted(posted, &run.journal, agenda);
         self.taken += u64::from(answered.took_pieces);
         if delivery.note_is_due {
             agenda.write(run.id);

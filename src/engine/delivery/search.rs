@@ -64,7 +64,8 @@ pub enum Judgement {
 }
 
 impl Blame {
-    /// The body of `pieces` was answered 5xx; the server has taken `taken` bodies so far.
+    /// The body of `pieces` was answered 5xx; the server had taken `taken` bodies when it was sent. What has passed since says
+    /// nothing: the answer may have been older.
     pub fn on_fail(&mut self, pieces: u32, is_narrowing: bool, taken: u64) -> Judgement {
         if self.fails == 0 && !is_narrowing {
             *self = Blame::default();

@@ -346,3 +346,32 @@ fn what_was_sent_ahead_of_a_host_that_is_given_up_does_not_keep_the_run_from_its
         assert_eq!(aside, [0], "{seconds} s");
     }
 }
+
+#[test]
+fn what_passes_while_a_slow_answer_is_awaited_blames_no_host() {
+    let mut world = running(1);
+    world.run_command("ok", json!([8]), json!(["ws1"]), json!({}));
+    let mut post = world.posts().remove(0);
+    // The server's disk is full: it takes empty bodies.
+    for _ in 0..20 {
+        world.take();
+        let pieces = world.pieces(&post);
+        world.answer(&post, pieces, if pieces == 0 { 201 } else { 500 });
+        while world.posts().is_empty() {
+            world.pass_alive(Duration::from_secs(1));
+        }
+        post = world.posts().remove(0);
+    }
+    if world.pieces(&post) == 0 {
+        world.take();
+        world.answer(&post, 0, 201);
+        post = world.posts().remove(0);
+    }
+    // It is full no more, and somebody else's body passes before the last 500 is heard.
+    world.take();
+    world.handle(Event::Output { run: RunId(2), bytes: &document(1) });
+    let other = the_post(&mut world);
+    world.answer(&other, 1, 201);
+    world.answer(&post, 1, 500);
+    assert_eq!(set_aside(&world).len(), 0);
+}
