@@ -298,6 +298,9 @@ impl Delivery {
         let (had_trouble, settled) = (self.wants_person(), (self.cursor, self.closed, self.refusals.barred.is_some()));
         // What others are answered says nothing of the piece that waits.
         let is_aside = kind == Kind::Beyond || (kind == Kind::Probe && matches!(self.search, Search::Beyond { .. }));
+        if posted.pieces > 0 {
+            self.unread = 0;
+        }
         let mut took_pieces = false;
         let trouble = match posted.outcome {
             Outcome::Answer { status: 201, .. } => {
@@ -347,7 +350,6 @@ impl Delivery {
     }
 
     fn on_taken(&mut self, kind: Kind, upto: u64, pieces: u32) {
-        self.unread = 0;
         match kind {
             Kind::Closing => self.closed = true,
             Kind::Probe => match std::mem::replace(&mut self.search, Search::Idle) {

@@ -240,6 +240,27 @@ fn a_journal_that_cannot_be_read_back_is_tried_again_then_told_and_kept() {
 }
 
 #[test]
+fn a_journal_that_cannot_be_read_now_and_then_is_not_given_up() {
+    let mut world = running(1);
+    for turn in 0..20 {
+        let post = the_post(&mut world);
+        match turn % 2 {
+            0 => world.outcome(&post, 0, Outcome::Unreadable { words: "Input/output error".into() }),
+            _ => world.answer(&post, 1, 503),
+        }
+        while world.posts().is_empty() {
+            assert!(world.up < Duration::from_secs(3600), "given up");
+            world.pass_alive(Duration::from_secs(1));
+        }
+        if world.posts()[0].range.from == world.posts()[0].range.upto {
+            let probe = the_post(&mut world);
+            world.answer(&probe, 0, 503);
+            world.pass_alive(Duration::from_secs(60));
+        }
+    }
+}
+
+#[test]
 fn a_join_shows_that_the_server_is_back() {
     let mut world = running(1);
     let post = the_post(&mut world);
