@@ -3,7 +3,7 @@
 //! run ends with one last status that is true. A failure prints its seed:
 //!
 //! `SIM_SEED=n cargo test --test simulation` plays that seed alone and prints all that happens in it;
-//! `cargo test --release --test simulation -- --ignored --nocapture` plays 10,000 of them.
+//! `cargo test --release --test simulation -- --ignored --nocapture` plays 10,000 of them, or `SIM_COUNT` from `SIM_FIRST` on.
 
 #[path = "simulation/chaos.rs"]
 mod chaos;
@@ -89,19 +89,21 @@ fn play_many(first: u64, count: u64) {
     assert!(failures.is_empty(), "{} seeds fail:\n{}", failures.len(), failures.join("\n"));
 }
 
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+}
+
 #[test]
 fn a_few_hundred_seeds_keep_the_promises() {
-    match std::env::var("SIM_SEED") {
-        Ok(seed) => {
-            let played = play(seed.parse().expect("SIM_SEED is a number"), true);
-            played.unwrap_or_else(|words| panic!("{words}"));
-        }
-        Err(_) => play_many(0, 300),
+    match number("SIM_SEED") {
+        Some(seed) => drop(play(seed, true).unwrap_or_else(|words| panic!("{words}"))),
+        None => play_many(0, 300),
     }
 }
 
 #[test]
-#[ignore = "half a minute with --release"]
+#[ignore = "long without --release"]
 fn ten_thousand_seeds_keep_the_promises() {
-    play_many(std::env::var("SIM_FIRST").map_or(0, |n| n.parse().unwrap()), 10_000);
+    play_many(number("SIM_FIRST").unwrap_or(0), number("SIM_COUNT").unwrap_or(10_000));
 }

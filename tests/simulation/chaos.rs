@@ -35,7 +35,7 @@ impl World {
         for number in 0..self.plan.jobs {
             let random = &mut self.random;
             let script = Script::new(number, &self.plan.faults, random);
-            let executor = random.pick(&["plain", "plain", "plain", "checked", "timed", "unfit"]);
+            let executor = random.pick(&["plain", "plain", "plain", "checked", "timed", "unfit", "unknown"]);
             let count = random.pick(&[1, 1, 1, 2, 3]);
             let ways = (0..count).map(|place| way(number, place, self.plan.faults.executions_deleted, random));
             let job = Job::new(number, executor, script, ways.collect());
@@ -134,6 +134,9 @@ impl World {
         if self.engine.is_some() {
             self.stats.fault("stops");
             self.stopping.get_or_insert(self.now);
+            if self.random.chance(300) {
+                self.over_after(5, Fault::Stop);
+            }
             self.tell(Event::Stop { signal: "SIGTERM" });
         }
     }

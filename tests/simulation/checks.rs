@@ -12,6 +12,10 @@ const STEPS_MAX: u64 = 400_000;
 const HELD_BYTES_MAX: usize = 640 << 10;
 /// On a link that holds, the server knows of a run that lives after this.
 const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+/// A RUN or status that was lost by the last fault is sent again, and acknowledged, within this.
+const ACKED_WITHIN: Duration = Duration::from_secs(45);
+/// The end of a sync after its due time; another one may have to end first.
+const SYNCS_WITHIN: Duration = Duration::from_secs(2);
 const STOPS_WITHIN: Duration = Duration::from_secs(40);
 
 impl World {
@@ -39,7 +43,21 @@ impl World {
         if let Some(since) = self.stopping {
             assert!(self.now <= since + self.plan.stop_grace + STOPS_WITHIN, "the stop does not end");
         }
+        let bytes = self.disk.bytes();
+        assert!(bytes <= self.plan.journal_bytes_max as usize + HELD_BYTES_MAX, "journals of {bytes} bytes");
+        self.check_synced();
         self.check_shown();
+    }
+
+    /// What was written is soon safe from a power cut.
+    fn check_synced(&self) {
+        if self.plan.faults.syncs_fail > 0 || self.engine.is_none() {
+            return;
+        }
+        for (name, file) in &self.disk.files {
+            let since = file.unsafe_since.unwrap_or(self.now).max(self.born);
+            assert!(self.now <= since + self.plan.sync_after + SYNCS_WITHIN, "{name:?} is not synced");
+        }
     }
 
     /// A run that lives is shown as running.
@@ -67,7 +85,7 @@ impl World {
     fn is_quiet(&self) -> bool {
         let is_idle = self.children.is_empty() && self.works.is_empty() && self.disk.files.is_empty();
         let is_alive = self.engine.is_some() && self.stopping.is_none() && self.link.joined.is_some();
-        let has_come = |sent: Duration| self.now > sent + SHOWN_WITHIN;
+        let has_come = |sent: Duration| self.now > sent + ACKED_WITHIN;
         let is_over = self.jobs.iter().all(|job| job.sent.is_some_and(has_come) && job.is_over());
         has_come(self.chaos_until) && is_alive && is_idle && is_over
     }
@@ -88,6 +106,11 @@ impl World {
     }
 
     fn check_end(&mut self) {
+        // In a black hole the server does not see an agent die that never had a journal of the run.
+        let no_runs = self.jobs.iter().filter(|job| !job.is_accepted && self.plan.faults.holes == 0);
+        for way in no_runs.flat_map(|job| &job.ways) {
+            assert!(way.shown.as_ref().is_none_or(|shown| !shown.running), "nobody runs it: {:?}", way.shown);
+        }
         for job in self.jobs.iter().filter(|job| job.is_accepted) {
             self.stats.runs += 1;
             for (place, way) in job.ways.iter().enumerate() {

@@ -50,7 +50,7 @@ impl World {
         if let Action::Append { run, segment, bytes } = action {
             let written = self.random.below(bytes.len() as u64 + 1) as usize;
             if !self.disk.is_full && written > 0 {
-                let _ = self.disk.append(run, segment, &bytes[..written]);
+                let _ = self.disk.append(run, segment, &bytes[..written], self.now);
                 self.note_append(run, segment, &bytes[..written]);
             }
         }
@@ -64,10 +64,15 @@ impl World {
     }
 
     pub fn quit(&mut self, code: u8) {
-        let since = self.stopping.expect("nobody asked it to stop");
-        let took = self.now - since;
-        assert_eq!(code, 0);
-        assert!(took <= self.plan.stop_grace + STOPS_WITHIN, "a stop took {took:?}");
+        match self.stopping {
+            Some(since) => {
+                let took = self.now - since;
+                assert!(took <= self.plan.stop_grace + STOPS_WITHIN, "a stop took {took:?}");
+            }
+            None => assert!(self.is_barred && code == 1, "it leaves by itself"),
+        }
+        let left = self.jobs.iter().find(|job| job.is_accepted && !job.is_forgotten && job.ended.is_none());
+        assert!(code == 0 || left.is_none(), "it gives up a run because of a refused connection");
         self.bury();
         let pause = self.random.millis(100, 10_000);
         self.always(pause, Happening::AgentStarts);

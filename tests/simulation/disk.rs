@@ -2,6 +2,7 @@
 //! it is told to.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use faraday_agent::engine::event::{Range, RunId};
 use faraday_agent::engine::resume::Resumed;
@@ -15,6 +16,8 @@ pub struct Journal {
     pub bytes: Vec<u8>,
     /// How many of them survive a power cut.
     pub synced: usize,
+    /// Since when some would not.
+    pub unsafe_since: Option<Duration>,
 }
 
 /// A piece of a journal as a worker reads it.
@@ -33,12 +36,14 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub fn append(&mut self, run: RunId, segment: u64, bytes: &[u8]) -> Result<(), String> {
+    pub fn append(&mut self, run: RunId, segment: u64, bytes: &[u8], now: Duration) -> Result<(), String> {
         if self.is_full {
             return Err("No space left on device (os error 28)".into());
         }
         self.newest = self.newest.max(run.0);
-        self.files.entry((run, segment)).or_default().bytes.extend_from_slice(bytes);
+        let file = self.files.entry((run, segment)).or_default();
+        file.unsafe_since.get_or_insert(now);
+        file.bytes.extend_from_slice(bytes);
         Ok(())
     }
 
@@ -56,12 +61,19 @@ impl Disk {
         files.map(|(name, file)| (*name, file.bytes.len())).collect()
     }
 
-    pub fn synced(&mut self, lengths: &[((RunId, u64), usize)]) {
+    /// A sync that began at that time has come to its end.
+    pub fn synced(&mut self, lengths: &[((RunId, u64), usize)], began: Duration) {
         for (name, length) in lengths {
             if let Some(file) = self.files.get_mut(name) {
                 file.synced = file.synced.max(*length);
+                file.unsafe_since = (file.synced < file.bytes.len()).then_some(began);
             }
         }
+    }
+
+    /// Bytes of all journals.
+    pub fn bytes(&self) -> usize {
+        self.files.values().map(|file| file.bytes.len()).sum()
     }
 
     /// What is not synced goes, from some place on; zeros or nonsense may stand there. Of later files of the run nothing is left
@@ -97,7 +109,7 @@ impl Disk {
             let mut replay = Replay::default();
             let _ = replay.read(&file.bytes, |kind, payload, end| resumed.on_record(kind, payload, end));
             file.bytes.truncate(replay.end() as usize);
-            file.synced = file.bytes.len();
+            (file.synced, file.unsafe_since) = (file.bytes.len(), None);
         }
         let (known, unknown): (Vec<_>, Vec<_>) = found.into_values().partition(Resumed::is_known);
         unknown.iter().for_each(|resumed| self.forget(resumed.id));

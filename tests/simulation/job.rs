@@ -174,6 +174,7 @@ impl Job {
         if is_last && way.last.is_none() {
             self.check_last(&told);
         }
+        self.check_waiting(&told);
         let way = &mut self.ways[place];
         if is_last {
             way.last = Some(told.clone());
@@ -206,6 +207,20 @@ impl Job {
         assert!(ran || never_started || self.start_failed, "job {number}: {told:?}");
         assert!(!ran || told.message.contains(&amount), "job {number}: it is {amount}: {told:?}");
         assert_eq!(told.message.contains("what was refused is in refused/"), is_refused, "job {number}: {told:?}");
+    }
+
+    /// What is said to wait for the server must be no less than what it lacks.
+    fn check_waiting(&self, told: &Told) {
+        let Some((before, _)) = told.message.split_once(" for the server: ") else { return };
+        let words: Vec<&str> = before.rsplit(' ').collect();
+        let said: usize = words.get(2).and_then(|word| word.parse().ok()).unwrap_or(0);
+        let lacks = |way: &Way| {
+            let indices = self.booked.iter().map(|(_, tag)| tag.index);
+            indices.filter(|index| !way.arrived.contains_key(index) && !way.refused.contains_key(index)).count()
+        };
+        let lacking = self.ways.iter().map(lacks).max().unwrap_or(0);
+        assert!(said >= lacking && said <= self.booked.len(), "job {}: {lacking} are lacking: {told:?}", self.number);
+        assert!(!told.running && told.successful == Some(false), "job {}: {told:?}", self.number);
     }
 
     /// By itself, with exit code 0, and everything it printed as documents could be read.

@@ -68,8 +68,10 @@ impl Link {
 impl World {
     pub fn dialled(&mut self) {
         if self.is_chaos() && self.random.chance(self.plan.faults.dials_fail) {
-            self.stats.fault("dials failed");
-            return self.tell(Event::ConnectFailed(Failure { words: "connection refused".into(), fatal: false }));
+            let fatal = self.random.chance(100);
+            self.is_barred |= fatal;
+            self.stats.fault(if fatal { "dials refused for good" } else { "dials failed" });
+            return self.tell(Event::ConnectFailed(Failure { words: "connection refused".into(), fatal }));
         }
         let number = self.link.conns.last().map_or(1, |last| last.number + 1);
         let now = self.now;

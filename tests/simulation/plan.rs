@@ -61,7 +61,7 @@ impl Plan {
         let rolls = random.chance(500);
         Plan {
             protocol: random.pick(&[Protocol::SocketIo, Protocol::SocketIo, Protocol::WebSocket]),
-            jobs: random.pick(&[1, 1, 2, 3, 4, 6]),
+            jobs: random.pick(&[1, 1, 2, 3, 4, 5, 12]),
             concurrent_runs_max: random.pick(&[None, None, Some(1), Some(2)]),
             stop_grace: random.pick(&[Duration::from_secs(1), Duration::from_secs(10)]),
             delivery_grace: random.pick(&[Duration::from_millis(500), Duration::from_secs(5), Duration::from_secs(60)]),

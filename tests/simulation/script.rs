@@ -115,7 +115,12 @@ impl Script {
 
     fn print(&mut self, job: usize, faults: &Faults, random: &mut Random) -> String {
         let count = if random.chance(25) { random.between(500, 1300) } else { random.size(60) } as usize;
-        let padding = random.size(if count > 100 { 60 } else { 2000 });
+        let padding = match count {
+            // More than may be held in memory.
+            _ if random.chance(4) => 100_000,
+            0..100 => random.size(2000),
+            _ => random.size(60),
+        };
         let mut text = String::new();
         while self.pieces.len() < count {
             let many = (1 + random.size(30) as usize).min(count - self.pieces.len());

@@ -1,6 +1,8 @@
 //! Carries out what the engine asks for, as `src/shell/reactor.rs` does: what is done at once is answered at once, what takes time
 //! is answered later.
 
+use std::time::Duration;
+
 use faraday_agent::engine::event::{Action, Event, Kill, RunId, Spawn};
 use faraday_agent::engine::note::{Ended, Group, Head, Settled};
 use faraday_agent::frame::record::Kind;
@@ -21,7 +23,7 @@ impl World {
                 let pause = self.random.millis(400, 3000);
                 self.later(pause, Happening::Dialled);
             }
-            Action::FetchToken => self.later(std::time::Duration::from_millis(100), Happening::TokenCame),
+            Action::FetchToken => self.later(Duration::from_millis(100), Happening::TokenCame),
             Action::Send(text) => self.agent_says(ToServer::Text(text)),
             Action::Ping(number) => self.agent_says(ToServer::Ping(number)),
             Action::Close => self.agent_says(ToServer::Close),
@@ -43,7 +45,7 @@ impl World {
             Action::Sync { runs } => {
                 let lengths = self.disk.lengths(&runs);
                 let pause = self.random.millis(0, 100);
-                self.later(pause, Happening::Synced(lengths));
+                self.later(pause, Happening::Synced(lengths, self.now));
             }
             Action::Trim { run, before } => self.disk.trim(run, before),
             Action::Forget { run, .. } => {
@@ -79,7 +81,7 @@ impl World {
         self.children.insert(run, Child::new(serial, script, is_check, self.now));
         let most = self.plan.concurrent_runs_max.unwrap_or(usize::MAX);
         assert!(self.children.len() <= most, "{} children at once", self.children.len());
-        self.later(std::time::Duration::ZERO, Happening::Child(run, serial));
+        self.later(Duration::ZERO, Happening::Child(run, serial));
         self.tell(Event::Started { run, group: Group { id: 1000 + run.0 as i32, birth: "boot/1".into() } });
     }
 
@@ -92,7 +94,7 @@ impl World {
     }
 
     fn append(&mut self, run: RunId, segment: u64, bytes: Vec<u8>) {
-        let result = self.disk.append(run, segment, &bytes);
+        let result = self.disk.append(run, segment, &bytes, self.now);
         if result.is_ok() {
             self.note_append(run, segment, &bytes);
         } else {
@@ -135,12 +137,12 @@ impl World {
         });
     }
 
-    pub fn synced(&mut self, lengths: &[((RunId, u64), usize)]) {
+    pub fn synced(&mut self, lengths: &[((RunId, u64), usize)], began: Duration) {
         if self.is_chaos() && self.random.chance(self.plan.faults.syncs_fail) {
             self.stats.fault("syncs failed");
             return self.tell(Event::Synced { result: Err("EIO".into()) });
         }
-        self.disk.synced(lengths);
+        self.disk.synced(lengths, began);
         self.tell(Event::Synced { result: Ok(()) });
     }
 }

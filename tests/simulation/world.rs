@@ -32,7 +32,7 @@ pub enum Happening {
     ServerPings(u32),
     WorkBegins(PostId),
     WorkEnds(PostId),
-    Synced(Vec<((RunId, u64), usize)>),
+    Synced(Vec<((RunId, u64), usize)>, Duration),
     Child(RunId, u64),
     Readable(RunId, u64),
     /// Somebody starts the job.
@@ -61,6 +61,8 @@ pub struct World {
     pub is_power_cut: bool,
     /// Since when a stop has been asked for.
     pub stopping: Option<Duration>,
+    /// The server has said no for good.
+    pub is_barred: bool,
     pub next_run: u64,
     pub disk: Disk,
     pub children: BTreeMap<RunId, Child>,
@@ -93,6 +95,7 @@ impl World {
             dies_by_power: false,
             is_power_cut: false,
             stopping: None,
+            is_barred: false,
             next_run: 1,
             disk: Disk::default(),
             children: BTreeMap::new(),
@@ -176,7 +179,7 @@ impl World {
             Happening::ServerPings(number) => self.server_pings(number),
             Happening::WorkBegins(id) => self.work_begins(id),
             Happening::WorkEnds(id) => self.work_ends(id),
-            Happening::Synced(lengths) => self.synced(&lengths),
+            Happening::Synced(lengths, began) => self.synced(&lengths, began),
             Happening::Child(run, serial) => self.child_steps(run, serial),
             Happening::Readable(run, serial) => self.child_readable(run, serial),
             Happening::Command(job) => self.command(job),
