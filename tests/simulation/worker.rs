@@ -62,7 +62,7 @@ impl World {
         let (id, repairs) = (asked.id, Repairs::default());
         if self.disk.is_full || (self.is_chaos() && self.random.chance(self.plan.faults.unwritable)) {
             self.stats.fault("refused pieces not written");
-            let outcome = Outcome::Unwritable { words: "refused/1.jsonl: No space left on device".into() };
+            let outcome = Outcome::Hindered { words: "refused/1.jsonl: No space left on device".into() };
             return Posted { id, upto: asked.range.from, pieces: 0, repairs, outcome };
         }
         let (found, upto) = self.disk.batch(id.run, asked.range, u32::MAX, u64::MAX);
