@@ -23,10 +23,9 @@ mod tests;
 
 pub use rule::{Repairs, Rule};
 
-/// Names of hosts, services and references stand in an index, whose entries PostgreSQL limits to about 2,700 bytes.
+/// Names of hosts, services, references and the like stand in an index, whose entries PostgreSQL limits to 2,704 bytes, of
+/// which the other columns take some. Text that it can compress may be longer, but who knows how well it will.
 const INDEXED_BYTES_MAX: usize = 2_000;
-/// The same for what has a table of its own beside the vulnerabilities.
-const RELATION_BYTES_MAX: usize = 7_000;
 
 /// The host as the server can store it; `None` if it can store it as it is. What was repaired is added to `repairs`.
 /// `piece` is valid JSON, of any kind.

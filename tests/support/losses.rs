@@ -8,9 +8,8 @@ use serde_json::{Map, Value};
 use super::schema::items;
 use super::state::Generation;
 
-/// Index limits of the server's database, for text that does not compress.
-const INDEXED_BYTES_MAX: usize = 2_700;
-const RELATION_BYTES_MAX: usize = 8_000;
+/// Index limit of the server's database, for text that does not compress.
+const INDEXED_BYTES_MAX: usize = 2_600;
 
 /// What makes a vulnerability the same as another below the same parent.
 const VULNERABILITY_KEY: [&str; 7] = ["type", "name", "desc", "method", "pname", "path", "website"];
@@ -91,7 +90,7 @@ impl Losses {
         }
         for key in ["cwe", "policyviolations"] {
             for text in items(&vulnerability[key]) {
-                self.look_at_length(place, key, text, RELATION_BYTES_MAX);
+                self.look_at_length(place, key, text, INDEXED_BYTES_MAX);
             }
         }
         if !is_epoch_seconds(&vulnerability["run_date"]) {

@@ -1,12 +1,12 @@
 //! Says whether a host may need one of the rules, in one pass and next to no time: nearly all hosts need none. May be wrong in
 //! one way only: `rules` changes nothing in a host that is not suspicious.
 
+use super::INDEXED_BYTES_MAX;
 use super::identity::{FIELDS, Identity};
 use super::number::{is_beyond_int32, is_port_out_of_range};
 use super::run_date::{self, Judgement};
 use super::text::is_said;
 use super::walk::{Text, Walker};
-use super::{INDEXED_BYTES_MAX, RELATION_BYTES_MAX};
 
 /// Some rule may have something to do.
 struct Suspicion;
@@ -80,7 +80,7 @@ impl Vulnerabilities {
             }
             match name {
                 b"refs" => walker.list(look_at_reference),
-                b"cwe" | b"policyviolations" => look_at_lengths(walker, RELATION_BYTES_MAX),
+                b"cwe" | b"policyviolations" => look_at_lengths(walker, INDEXED_BYTES_MAX),
                 b"run_date" => unless(run_date::judge(walker.value()) != Judgement::Fine),
                 b"status_code" => unless(is_beyond_int32(walker.value())),
                 b"owasp" => walker.list(|_| Err(Suspicion)),

@@ -2,13 +2,13 @@
 
 use crate::proto::excerpt::{cut, excerpt};
 
+use super::INDEXED_BYTES_MAX;
 use super::merge::merge_duplicates;
 use super::number::{is_beyond_int32, is_port_out_of_range};
 use super::rule::{Repairs, Rule};
 use super::run_date::{Judgement, judge};
 use super::text::{decode_str, encode, is_said};
 use super::tree::{Object, Value};
-use super::{INDEXED_BYTES_MAX, RELATION_BYTES_MAX};
 
 /// So much of a port is quoted.
 const PORT_CHARS_MAX: usize = 40;
@@ -48,8 +48,8 @@ fn mend_vulnerabilities(parent: &mut Object<'_>, repairs: &mut Repairs) {
         for reference in vulnerability.objects(b"refs") {
             cut_text(reference.find_mut(b"name"), INDEXED_BYTES_MAX, repairs);
         }
-        cut_texts(vulnerability, b"cwe", RELATION_BYTES_MAX, repairs);
-        cut_texts(vulnerability, b"policyviolations", RELATION_BYTES_MAX, repairs);
+        cut_texts(vulnerability, b"cwe", INDEXED_BYTES_MAX, repairs);
+        cut_texts(vulnerability, b"policyviolations", INDEXED_BYTES_MAX, repairs);
         drop_wide_status_code(vulnerability, repairs);
         correct_run_date(vulnerability, repairs);
         take_description(vulnerability, repairs);
