@@ -16,7 +16,7 @@ pub enum Rule {
     Duplicate,
     /// `id` and `command_id` are the server's own, and go.
     Id,
-    /// `owasp` with something in it goes.
+    /// `owasp` goes, unless it is empty.
     Owasp,
     /// All vulnerabilities below one parent have `easeofresolution`, or none has.
     EaseOfResolution,
@@ -44,7 +44,7 @@ const RULES: [Entry; 13] = [
     (Rule::LoneSurrogate, "lone_surrogate", "lone surrogate replaced", "lone surrogates replaced"),
     (Rule::Duplicate, "duplicate", "duplicate vulnerability merged", "duplicate vulnerabilities merged"),
     (Rule::Id, "id", "id left out", "ids left out"),
-    (Rule::Owasp, "owasp", "owasp list left out", "owasp lists left out"),
+    (Rule::Owasp, "owasp", "owasp left out", "owasps left out"),
     (
         Rule::EaseOfResolution,
         "ease_of_resolution",

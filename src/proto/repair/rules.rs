@@ -69,9 +69,10 @@ fn drop_ids(object: &mut Object<'_>, repairs: &mut Repairs) {
     }
 }
 
-/// Once it is stored, the vulnerabilities of the workspace cannot be listed any more.
+/// Once it is stored, the vulnerabilities of the workspace cannot be listed any more. A text or an object does it too, and
+/// with a number in it nothing is stored.
 fn drop_owasp(vulnerability: &mut Object<'_>, repairs: &mut Repairs) {
-    if vulnerability.list(b"owasp").is_some_and(|list| !list.is_empty()) {
+    if vulnerability.find(b"owasp").is_some_and(|owasp| !owasp.is_empty()) {
         vulnerability.remove(b"owasp");
         repairs.note(Rule::Owasp);
     }

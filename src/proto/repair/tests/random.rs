@@ -117,7 +117,7 @@ impl Printer {
             ("run_date", self.value(&["1700000000", "null", r#""""#], &["1700000000000", r#""2026-11-23""#, "1e18"])),
             ("status_code", self.value(&["200", "null"], &["9999999999", "-9e9"])),
             ("custom_fields", self.junk(3)),
-            ("owasp", self.value(&["[]"], &[r#"["A1"]"#])),
+            ("owasp", self.value(&["[]"], &[r#"["A1"]"#, r#""A1""#])),
         ];
         for (key, value) in [("id", "1"), ("command_id", "2"), ("description", r#""d""#), ("easeofresolution", "null")]
         {
@@ -198,7 +198,7 @@ fn losses(host: &Value) -> Vec<&'static str> {
             add(one["run_date"].as_f64().is_some_and(|date| date > 1e11), "run_date");
             add(one["run_date"].as_str().is_some_and(|date| date.contains('-')), "run_date");
             add(one["status_code"].as_f64().is_some_and(|code| code.abs() > 3e9), "status_code");
-            add(!list(one, "owasp").is_empty(), "owasp");
+            add(one["owasp"] != serde_json::json!([]) && !one["owasp"].is_null(), "owasp");
             add(one.get("command_id").is_some(), "command_id");
             add(one.get("desc").is_none() && one["description"].is_string(), "description");
         }

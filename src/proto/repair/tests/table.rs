@@ -105,8 +105,11 @@ fn ids_are_left_out() {
 
 #[test]
 fn owasp_is_left_out_unless_it_is_empty() {
-    check_vulnerabilities(r#"{"owasp":["A1:2017"],"name":"a"}"#, r#"{"name":"a"}"#, "1 owasp list left out");
-    check_clean_vulnerabilities(r#"{"owasp":[]},{"name":"a","owasp":"A1"}"#);
+    for owasp in [r#"["A1:2017"]"#, r#""A1""#, r#"{"a":1}"#, "1", "true", "[null]"] {
+        check_vulnerabilities(&format!(r#"{{"owasp":{owasp},"name":"a"}}"#), r#"{"name":"a"}"#, "1 owasp left out");
+    }
+    check_clean_vulnerabilities(r#"{"owasp":[]},{"name":"a","owasp":""},{"name":"b","owasp":null}"#);
+    assert_eq!(repair(&with(r#"{"owasp":[ ]}"#)), None);
 }
 
 #[test]
@@ -283,7 +286,7 @@ fn rules_work_together() {
             r#""vulnerabilities":[{"name":"a","desc":"d","refs":[{"name":"r"}],"easeofresolution":"simple"},"#,
             r#"{"name":"b","easeofresolution":null}]}"#
         ),
-        "2 NUL characters taken out, 1 duplicate vulnerability merged, 2 ids left out, 1 owasp list left out, \
+        "2 NUL characters taken out, 1 duplicate vulnerability merged, 2 ids left out, 1 owasp left out, \
          1 vulnerability given an empty easeofresolution, 1 reference without name left out, \
          1 run_date turned into epoch seconds, 1 port out of range set to 0, 1 description taken as desc",
     );
