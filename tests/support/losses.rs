@@ -65,15 +65,16 @@ impl Losses {
     fn look_at_vulnerabilities(&mut self, place: &str, parent: &Value) {
         let all = items(&parent["vulnerabilities"]);
         let mut seen = HashSet::new();
-        let eased = |vulnerability: &Value| vulnerability.get("easeofresolution").is_some();
         for (i, vulnerability) in all.iter().enumerate() {
             let place = format!("{place}.vulnerabilities.{i}");
             let key = VULNERABILITY_KEY.map(|key| vulnerability[key].as_str().unwrap_or_default());
             if !seen.insert(key) {
                 self.add(&place, "the same vulnerability twice");
             }
-            if eased(vulnerability) != eased(&all[0]) {
-                self.add(&place, "easeofresolution in some vulnerabilities only");
+            for key in ["easeofresolution", "custom_fields"] {
+                if vulnerability.get(key).is_some() != all[0].get(key).is_some() {
+                    self.add(&place, format!("{key} in some vulnerabilities only"));
+                }
             }
             self.look_at_vulnerability(&place, vulnerability);
         }

@@ -44,14 +44,15 @@ fn look_at_service<'p>(walker: &mut Walker<'p>, vulnerabilities: &mut Vulnerabil
 #[derive(Default)]
 struct Vulnerabilities {
     count: usize,
-    /// How many have `easeofresolution`.
+    /// How many have `easeofresolution`, and how many `custom_fields`.
     eased: usize,
+    customized: usize,
     fingerprints: Vec<u64>,
 }
 
 impl Vulnerabilities {
     fn look_at_list(&mut self, walker: &mut Walker<'_>) -> Found {
-        (self.count, self.eased) = (0, 0);
+        (self.count, self.eased, self.customized) = (0, 0, 0);
         self.fingerprints.clear();
         let mut first = Identity::default();
         walker.list(|walker| {
@@ -67,11 +68,13 @@ impl Vulnerabilities {
         })?;
         self.fingerprints.sort_unstable();
         unless(self.fingerprints.windows(2).any(|two| two[0] == two[1]))?;
-        unless(self.eased != 0 && self.eased != self.count)
+        let is_uneven = |having: usize| having != 0 && having != self.count;
+        unless(is_uneven(self.eased) || is_uneven(self.customized))
     }
 
     fn look_at_one<'p>(&mut self, walker: &mut Walker<'p>) -> Result<Identity<'p>, Suspicion> {
-        let (mut identity, mut is_eased, mut has_description) = (Identity::default(), false, false);
+        let (mut identity, mut has_description) = (Identity::default(), false);
+        let (mut is_eased, mut is_customized) = (false, false);
         walker.object(|walker, key| {
             let name = name(key)?;
             if let Some(field) = FIELDS.iter().position(|field| *field == name) {
@@ -89,6 +92,10 @@ impl Vulnerabilities {
                     is_eased = true;
                     pass(walker)
                 }
+                b"custom_fields" => {
+                    is_customized = true;
+                    pass(walker)
+                }
                 b"description" => {
                     has_description |= is_said(walker.value());
                     Ok(())
@@ -97,6 +104,7 @@ impl Vulnerabilities {
             }
         })?;
         self.eased += usize::from(is_eased);
+        self.customized += usize::from(is_customized);
         unless(has_description && !identity.has_desc())?;
         Ok(identity)
     }

@@ -20,6 +20,8 @@ pub enum Rule {
     Owasp,
     /// All vulnerabilities below one parent have `easeofresolution`, or none has.
     EaseOfResolution,
+    /// All vulnerabilities below one parent have `custom_fields`, or none has.
+    CustomFields,
     /// A reference without `name` goes.
     NamelessReference,
     /// A `run_date` becomes epoch seconds …
@@ -39,7 +41,7 @@ pub enum Rule {
 /// A rule, its name in a journal, and what it did once and several times.
 type Entry = (Rule, &'static str, &'static str, &'static str);
 
-const RULES: [Entry; 13] = [
+const RULES: [Entry; 14] = [
     (Rule::Nul, "nul", "NUL character taken out", "NUL characters taken out"),
     (Rule::LoneSurrogate, "lone_surrogate", "lone surrogate replaced", "lone surrogates replaced"),
     (Rule::Duplicate, "duplicate", "duplicate vulnerability merged", "duplicate vulnerabilities merged"),
@@ -50,6 +52,12 @@ const RULES: [Entry; 13] = [
         "ease_of_resolution",
         "vulnerability given an empty easeofresolution",
         "vulnerabilities given an empty easeofresolution",
+    ),
+    (
+        Rule::CustomFields,
+        "custom_fields",
+        "vulnerability given empty custom_fields",
+        "vulnerabilities given empty custom_fields",
     ),
     (
         Rule::NamelessReference,

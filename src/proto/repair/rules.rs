@@ -56,7 +56,8 @@ fn mend_vulnerabilities(parent: &mut Object<'_>, repairs: &mut Repairs) {
     }
     if let Some(vulnerabilities) = parent.list(b"vulnerabilities") {
         merge_duplicates(vulnerabilities, repairs);
-        even_out_ease(vulnerabilities, repairs);
+        even_out(vulnerabilities, "easeofresolution", "null", Rule::EaseOfResolution, repairs);
+        even_out(vulnerabilities, "custom_fields", "{}", Rule::CustomFields, repairs);
     }
 }
 
@@ -143,16 +144,15 @@ fn bound_port(service: &mut Object<'_>, repairs: &mut Repairs) {
     }
 }
 
-/// The keys of the first vulnerability stand for all when the server stores a list. Null is as good as nothing.
-fn even_out_ease(vulnerabilities: &mut [Value<'_>], repairs: &mut Repairs) {
-    const NAME: &str = "easeofresolution";
-    let is_eased = |object: &&mut Object<'_>| object.find(NAME.as_bytes()).is_some();
-    if !vulnerabilities.iter_mut().filter_map(Value::as_object).any(|object| is_eased(&object)) {
+/// The keys of the first vulnerability stand for all when the server stores a list. `nothing` is as good as no value.
+fn even_out(vulnerabilities: &mut [Value<'_>], name: &'static str, nothing: &str, rule: Rule, repairs: &mut Repairs) {
+    let has = |object: &&mut Object<'_>| object.find(name.as_bytes()).is_some();
+    if !vulnerabilities.iter_mut().filter_map(Value::as_object).any(|object| has(&object)) {
         return;
     }
-    for object in vulnerabilities.iter_mut().filter_map(Value::as_object).filter(|object| !is_eased(object)) {
-        object.set(NAME, Value::from_bytes(b"null".to_vec()));
-        repairs.note(Rule::EaseOfResolution);
+    for object in vulnerabilities.iter_mut().filter_map(Value::as_object).filter(|object| !has(object)) {
+        object.set(name, Value::from_bytes(nothing.into()));
+        repairs.note(rule);
     }
 }
 

@@ -128,7 +128,8 @@ impl Printer {
         let mut printed = self.object(members);
         // These two are there, so that hosts meant to be good are.
         let ease = if ease && !printed.contains("easeofresolution") { r#""easeofresolution":"simple","# } else { "" };
-        printed.insert_str(1, &[ease, "\"name\":", &name, if printed == "{}" { "" } else { "," }].concat());
+        let custom = if printed.contains("custom_fields") { "" } else { r#""custom_fields":{},"# };
+        printed.insert_str(1, &[ease, custom, "\"name\":", &name, if printed == "{}" { "" } else { "," }].concat());
         printed
     }
 
@@ -184,6 +185,8 @@ fn losses(host: &Value) -> Vec<&'static str> {
         let vulnerabilities = list(object, "vulnerabilities");
         let eased = vulnerabilities.iter().filter(|one| one.get("easeofresolution").is_some()).count();
         add(eased != 0 && eased != vulnerabilities.len(), "easeofresolution");
+        let customized = vulnerabilities.iter().filter(|one| one.get("custom_fields").is_some()).count();
+        add(customized != 0 && customized != vulnerabilities.len(), "custom_fields");
         let mut seen = HashSet::new();
         for one in &vulnerabilities {
             let is_refused = identity::FIELDS.iter().any(|field| {

@@ -129,6 +129,22 @@ fn all_vulnerabilities_have_ease_of_resolution_or_none() {
 }
 
 #[test]
+fn all_vulnerabilities_have_custom_fields_or_none() {
+    let words = "1 vulnerability given empty custom_fields";
+    check_vulnerabilities(
+        r#"{"name":"a","custom_fields":{}},{"name":"b"}"#,
+        r#"{"name":"a","custom_fields":{}},{"name":"b","custom_fields":{}}"#,
+        words,
+    );
+    check_vulnerabilities(
+        r#"{"name":"a"},{"name":"b","custom_fields":{"c":1}}"#,
+        r#"{"name":"a","custom_fields":{}},{"name":"b","custom_fields":{"c":1}}"#,
+        words,
+    );
+    check_clean_vulnerabilities(r#"{"name":"a","custom_fields":{"c":1}},{"name":"b","custom_fields":{}}"#);
+}
+
+#[test]
 fn references_without_name_are_left_out() {
     check_vulnerabilities(
         r#"{"refs":[{"type":"other"},{"name":"a"},{},"text",{"name":null}]}"#,
