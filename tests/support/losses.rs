@@ -82,6 +82,9 @@ impl Losses {
 
     fn look_at_vulnerability(&mut self, place: &str, vulnerability: &Value) {
         self.look_at_ids(place, vulnerability);
+        for key in ["metadata", "issuetracker"].into_iter().filter(|key| vulnerability.get(key).is_some()) {
+            self.add(place, format!("{key} must not be sent"));
+        }
         self.look_at_size(place, "status_code", &vulnerability["status_code"]);
         for reference in items(&vulnerability["refs"]) {
             match reference.get("name") {

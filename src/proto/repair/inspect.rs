@@ -86,6 +86,7 @@ impl Vulnerabilities {
                 b"cwe" | b"policyviolations" => look_at_lengths(walker, INDEXED_BYTES_MAX),
                 b"run_date" => unless(run_date::judge(walker.value()) != Judgement::Fine),
                 b"status_code" => unless(is_beyond_int32(walker.value())),
+                b"metadata" | b"issuetracker" => Err(Suspicion),
                 b"owasp" => unless(!matches!(walker.value(), b"[]" | b"null" | br#""""#)),
                 b"id" | b"command_id" => Err(Suspicion),
                 b"easeofresolution" => {

@@ -16,6 +16,8 @@ pub enum Rule {
     Duplicate,
     /// `id` and `command_id` are the server's own, and go.
     Id,
+    /// `metadata` and `issuetracker` of a vulnerability are the server's to show, and go.
+    Shown,
     /// `owasp` goes, unless it is empty.
     Owasp,
     /// All vulnerabilities below one parent have `easeofresolution`, or none has.
@@ -41,11 +43,12 @@ pub enum Rule {
 /// A rule, its name in a journal, and what it did once and several times.
 type Entry = (Rule, &'static str, &'static str, &'static str);
 
-const RULES: [Entry; 14] = [
+const RULES: [Entry; 15] = [
     (Rule::Nul, "nul", "NUL character taken out", "NUL characters taken out"),
     (Rule::LoneSurrogate, "lone_surrogate", "lone surrogate replaced", "lone surrogates replaced"),
     (Rule::Duplicate, "duplicate", "duplicate vulnerability merged", "duplicate vulnerabilities merged"),
     (Rule::Id, "id", "id left out", "ids left out"),
+    (Rule::Shown, "shown", "metadata or issuetracker left out", "metadata or issuetrackers left out"),
     (Rule::Owasp, "owasp", "owasp left out", "owasps left out"),
     (
         Rule::EaseOfResolution,

@@ -43,6 +43,7 @@ fn mend_host(host: &mut Object<'_>, repairs: &mut Repairs) {
 fn mend_vulnerabilities(parent: &mut Object<'_>, repairs: &mut Repairs) {
     for vulnerability in parent.objects(b"vulnerabilities") {
         drop_ids(vulnerability, repairs);
+        drop_shown(vulnerability, repairs);
         drop_owasp(vulnerability, repairs);
         drop_nameless_references(vulnerability, repairs);
         for reference in vulnerability.objects(b"refs") {
@@ -66,6 +67,15 @@ fn drop_ids(object: &mut Object<'_>, repairs: &mut Repairs) {
     for name in [&b"id"[..], b"command_id"] {
         if object.remove(name) {
             repairs.note(Rule::Id);
+        }
+    }
+}
+
+/// The server shows them with every vulnerability, and loses one that has them.
+fn drop_shown(vulnerability: &mut Object<'_>, repairs: &mut Repairs) {
+    for name in [&b"metadata"[..], b"issuetracker"] {
+        if vulnerability.remove(name) {
+            repairs.note(Rule::Shown);
         }
     }
 }

@@ -119,8 +119,13 @@ impl Printer {
             ("custom_fields", self.junk(3)),
             ("owasp", self.value(&["[]"], &[r#"["A1"]"#, r#""A1""#])),
         ];
-        for (key, value) in [("id", "1"), ("command_id", "2"), ("description", r#""d""#), ("easeofresolution", "null")]
-        {
+        for (key, value) in [
+            ("metadata", "{}"),
+            ("id", "1"),
+            ("command_id", "2"),
+            ("description", r#""d""#),
+            ("easeofresolution", "null"),
+        ] {
             if self.random.one_in(self.bad) {
                 members.push((key, value.into()));
             }
@@ -203,6 +208,7 @@ fn losses(host: &Value) -> Vec<&'static str> {
             add(one["status_code"].as_f64().is_some_and(|code| code.abs() > 3e9), "status_code");
             add(one["owasp"] != serde_json::json!([]) && !one["owasp"].is_null(), "owasp");
             add(one.get("command_id").is_some(), "command_id");
+            add(one.get("metadata").is_some(), "metadata");
             add(one.get("desc").is_none() && one["description"].is_string(), "description");
         }
     }

@@ -104,6 +104,21 @@ fn ids_are_left_out() {
 }
 
 #[test]
+fn what_the_server_shows_with_a_vulnerability_is_left_out() {
+    check_vulnerabilities(
+        r#"{"metadata":{"creator":"x"},"name":"a"}"#,
+        r#"{"name":"a"}"#,
+        "1 metadata or issuetracker left out",
+    );
+    check_vulnerabilities(
+        r#"{"issuetracker":[]},{"name":"a"}"#,
+        r#"{},{"name":"a"}"#,
+        "1 metadata or issuetracker left out",
+    );
+    check_clean(r#"{"metadata":{},"services":[{"metadata":{},"issuetracker":{}}]}"#);
+}
+
+#[test]
 fn owasp_is_left_out_unless_it_is_empty() {
     for owasp in [r#"["A1:2017"]"#, r#""A1""#, r#"{"a":1}"#, "1", "true", "[null]"] {
         check_vulnerabilities(&format!(r#"{{"owasp":{owasp},"name":"a"}}"#), r#"{"name":"a"}"#, "1 owasp left out");
