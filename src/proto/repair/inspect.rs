@@ -4,6 +4,7 @@
 use super::INDEXED_BYTES_MAX;
 use super::identity::{FIELDS, Identity};
 use super::number::{is_beyond_int32, is_port_out_of_range};
+use super::rules::CREDENTIAL_FIELDS;
 use super::run_date::{self, Judgement};
 use super::text::is_said;
 use super::walk::{Text, Walker};
@@ -83,6 +84,7 @@ impl Vulnerabilities {
             }
             match name {
                 b"refs" => walker.list(look_at_reference),
+                b"credentials" => walker.list(look_at_credential),
                 b"cwe" | b"policyviolations" => look_at_lengths(walker, INDEXED_BYTES_MAX),
                 b"run_date" => unless(run_date::judge(walker.value()) != Judgement::Fine),
                 b"status_code" => unless(is_beyond_int32(walker.value())),
@@ -121,6 +123,18 @@ fn look_at_reference(walker: &mut Walker<'_>) -> Found {
         _ => pass(walker),
     })?;
     unless(is_object && !has_name)
+}
+
+fn look_at_credential(walker: &mut Walker<'_>) -> Found {
+    let mut bytes = 0;
+    walker.object(|walker, key| {
+        if CREDENTIAL_FIELDS.contains(&name(key)?) {
+            bytes += walker.value().len();
+            return Ok(());
+        }
+        pass(walker)
+    })?;
+    unless(bytes > INDEXED_BYTES_MAX)
 }
 
 fn look_at_lengths(walker: &mut Walker<'_>, bytes_max: usize) -> Found {

@@ -7,8 +7,10 @@ use super::merge::merge_duplicates;
 use super::number::{is_beyond_int32, is_port_out_of_range};
 use super::rule::{Repairs, Rule};
 use super::run_date::{Judgement, judge};
-use super::text::{decode_str, encode, is_said};
+use super::text::{decode, decode_str, encode, is_said};
 use super::tree::{Object, Value};
+
+pub(super) const CREDENTIAL_FIELDS: [&[u8]; 3] = [b"username", b"password", b"endpoint"];
 
 /// So much of a port is quoted.
 const PORT_CHARS_MAX: usize = 40;
@@ -48,6 +50,9 @@ fn mend_vulnerabilities(parent: &mut Object<'_>, repairs: &mut Repairs) {
         drop_nameless_references(vulnerability, repairs);
         for reference in vulnerability.objects(b"refs") {
             cut_text(reference.find_mut(b"name"), INDEXED_BYTES_MAX, repairs);
+        }
+        for credential in vulnerability.objects(b"credentials") {
+            cut_credential(credential, repairs);
         }
         cut_texts(vulnerability, b"cwe", INDEXED_BYTES_MAX, repairs);
         cut_texts(vulnerability, b"policyviolations", INDEXED_BYTES_MAX, repairs);
@@ -163,6 +168,17 @@ fn even_out(vulnerabilities: &mut [Value<'_>], name: &'static str, nothing: &str
     for object in vulnerabilities.iter_mut().filter_map(Value::as_object).filter(|object| !has(object)) {
         object.set(name, Value::from_bytes(nothing.into()));
         repairs.note(rule);
+    }
+}
+
+/// What makes a credential the same as another one has one index for all of it.
+fn cut_credential(credential: &mut Object<'_>, repairs: &mut Repairs) {
+    let length =
+        |name: &&[u8]| credential.printed(name).filter(|printed| is_said(printed)).map_or(0, |p| decode(p).len());
+    if CREDENTIAL_FIELDS.iter().map(length).sum::<usize>() > INDEXED_BYTES_MAX {
+        for name in CREDENTIAL_FIELDS {
+            cut_text(credential.find_mut(name), INDEXED_BYTES_MAX / CREDENTIAL_FIELDS.len(), repairs);
+        }
     }
 }
 

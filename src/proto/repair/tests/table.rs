@@ -229,6 +229,19 @@ fn long_texts_are_cut_between_characters() {
     check_clean(&format!(r#"{{"description":"{long}","os":"{long}"}}"#));
 }
 
+/// All that a credential is known by stands in one index.
+#[test]
+fn long_credentials_of_a_vulnerability_are_cut() {
+    let credential = |username: &str, password: &str| {
+        format!(r#"{{"credentials":[{{"username":"{username}","password":"{password}","owned":true}}]}}"#)
+    };
+    let (long, kept) = ("k".repeat(1_991), "k".repeat(666));
+    check_vulnerabilities(&credential("somebody12", &long), &credential("somebody12", &kept), "1 over-long text cut");
+    check_vulnerabilities(&credential(&long, &long), &credential(&kept, &kept), "2 over-long texts cut");
+    check_clean_vulnerabilities(&credential("somebody", &long[..1_980]));
+    assert_eq!(repair(&with(&credential("somebody1", &long))), None, "2,000 bytes");
+}
+
 #[test]
 fn description_is_taken_as_desc() {
     let words = "1 description taken as desc";
