@@ -4,7 +4,7 @@
 use super::INDEXED_BYTES_MAX;
 use super::identity::{FIELDS, Identity};
 use super::number::{is_beyond_int32, is_port_out_of_range};
-use super::rules::CREDENTIAL_FIELDS;
+use super::rules::{CREDENTIAL_FIELDS, REFERENCE_TYPES};
 use super::run_date::{self, Judgement};
 use super::text::is_said;
 use super::walk::{Text, Walker};
@@ -114,15 +114,19 @@ impl Vulnerabilities {
 }
 
 fn look_at_reference(walker: &mut Walker<'_>) -> Found {
-    let (is_object, mut has_name) = (walker.is_at_object(), false);
+    let (is_object, mut has_name, mut has_type) = (walker.is_at_object(), false, false);
     walker.object(|walker, key| match name(key)? {
         b"name" => {
             has_name = true;
             look_at_length(walker, INDEXED_BYTES_MAX)
         }
+        b"type" => {
+            has_type = true;
+            unless(!REFERENCE_TYPES.contains(&walker.value()))
+        }
         _ => pass(walker),
     })?;
-    unless(is_object && !has_name)
+    unless(is_object && !(has_name && has_type))
 }
 
 fn look_at_credential(walker: &mut Walker<'_>) -> Found {

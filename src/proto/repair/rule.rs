@@ -26,6 +26,8 @@ pub enum Rule {
     CustomFields,
     /// A reference without `name` goes.
     NamelessReference,
+    /// A reference whose `type` is missing or unknown is of type `other`.
+    ReferenceType,
     /// A `run_date` becomes epoch seconds …
     RunDate,
     /// … or goes if it cannot.
@@ -43,7 +45,7 @@ pub enum Rule {
 /// A rule, its name in a journal, and what it did once and several times.
 type Entry = (Rule, &'static str, &'static str, &'static str);
 
-const RULES: [Entry; 15] = [
+const RULES: [Entry; 16] = [
     (Rule::Nul, "nul", "NUL character taken out", "NUL characters taken out"),
     (Rule::LoneSurrogate, "lone_surrogate", "lone surrogate replaced", "lone surrogates replaced"),
     (Rule::Duplicate, "duplicate", "duplicate vulnerability merged", "duplicate vulnerabilities merged"),
@@ -68,6 +70,7 @@ const RULES: [Entry; 15] = [
         "reference without name left out",
         "references without name left out",
     ),
+    (Rule::ReferenceType, "reference_type", "reference given the type other", "references given the type other"),
     (Rule::RunDate, "run_date", "run_date turned into epoch seconds", "run_dates turned into epoch seconds"),
     (Rule::UnreadableRunDate, "unreadable_run_date", "unreadable run_date left out", "unreadable run_dates left out"),
     (Rule::Port, "port", "port out of range set to 0", "ports out of range set to 0"),

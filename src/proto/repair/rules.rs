@@ -10,6 +10,8 @@ use super::run_date::{Judgement, judge};
 use super::text::{decode, decode_str, encode, is_said};
 use super::tree::{Object, Value};
 
+/// As printed.
+pub(super) const REFERENCE_TYPES: [&[u8]; 3] = [br#""other""#, br#""exploit""#, br#""patch""#];
 pub(super) const CREDENTIAL_FIELDS: [&[u8]; 3] = [b"username", b"password", b"endpoint"];
 
 /// So much of a port is quoted.
@@ -49,6 +51,7 @@ fn mend_vulnerabilities(parent: &mut Object<'_>, repairs: &mut Repairs) {
         drop_owasp(vulnerability, repairs);
         drop_nameless_references(vulnerability, repairs);
         for reference in vulnerability.objects(b"refs") {
+            give_type(reference, repairs);
             cut_text(reference.find_mut(b"name"), INDEXED_BYTES_MAX, repairs);
         }
         for credential in vulnerability.objects(b"credentials") {
@@ -106,6 +109,17 @@ fn drop_nameless_references(vulnerability: &mut Object<'_>, repairs: &mut Repair
         }
         !is_nameless
     });
+}
+
+/// Servers before 5.0 lose the host, and all hosts behind it in the body.
+fn give_type(reference: &mut Object<'_>, repairs: &mut Repairs) {
+    let is_strange = |kind: &Value<'_>| {
+        kind.printed().is_some_and(|printed| printed.starts_with(b"\"") && !REFERENCE_TYPES.contains(&printed))
+    };
+    if reference.find(b"type").is_none_or(is_strange) {
+        reference.set("type", Value::from_bytes(br#""other""#.to_vec()));
+        repairs.note(Rule::ReferenceType);
+    }
 }
 
 fn drop_wide_status_code(vulnerability: &mut Object<'_>, repairs: &mut Repairs) {

@@ -202,7 +202,8 @@ fn losses(host: &Value) -> Vec<&'static str> {
             let text = |field: &&[u8]| one[std::str::from_utf8(field).unwrap()].as_str().unwrap_or_default().to_owned();
             let key: Vec<String> = identity::FIELDS[..web].iter().map(text).collect();
             add(!is_refused && !seen.insert(key), "duplicate");
-            add(list(one, "refs").iter().any(|r| r.is_object() && r.get("name").is_none()), "reference");
+            let is_lost = |r: &Value| r.is_object() && (r.get("name").is_none() || r.get("type").is_none());
+            add(list(one, "refs").iter().any(is_lost), "reference");
             add(one["run_date"].as_f64().is_some_and(|date| date > 1e11), "run_date");
             add(one["run_date"].as_str().is_some_and(|date| date.contains('-')), "run_date");
             add(one["status_code"].as_f64().is_some_and(|code| code.abs() > 3e9), "status_code");

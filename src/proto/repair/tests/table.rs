@@ -36,7 +36,7 @@ fn usual_hosts_pass_as_printed() {
         check_clean(piece);
     }
     check_clean_vulnerabilities(
-        r#"{"type":"Vulnerability","name":"a","desc":"x\ny","refs":[{"name":"r\/1","type":"other"},{"name":"r2"}],"cve":["CVE-2020-1"],"owasp":[],"run_date":1700000000.5},
+        r#"{"type":"Vulnerability","name":"a","desc":"x\ny","refs":[{"name":"r\/1","type":"other"},{"name":"r2","type":"patch"}],"cve":["CVE-2020-1"],"owasp":[],"run_date":1700000000.5},
            {"type":"Vulnerability","name":"a","desc":"x\nz","refs":[],"cwe":["79"],"run_date":"1700000000","status_code":200}"#,
     );
 }
@@ -162,11 +162,23 @@ fn all_vulnerabilities_have_custom_fields_or_none() {
 #[test]
 fn references_without_name_are_left_out() {
     check_vulnerabilities(
-        r#"{"refs":[{"type":"other"},{"name":"a"},{},"text",{"name":null}]}"#,
-        r#"{"refs":[{"name":"a"},"text",{"name":null}]}"#,
+        r#"{"refs":[{"type":"other"},{"name":"a","type":"other"},{},"text",{"name":null,"type":"other"}]}"#,
+        r#"{"refs":[{"name":"a","type":"other"},"text",{"name":null,"type":"other"}]}"#,
         "2 references without name left out",
     );
-    check_clean_vulnerabilities(r#"{"refs":["text",5,{"name":""}]},{"name":"b","refs":{"type":"other"}}"#);
+    check_clean_vulnerabilities(
+        r#"{"refs":["text",5,{"name":"","type":"other"}]},{"name":"b","refs":{"type":"other"}}"#,
+    );
+}
+
+#[test]
+fn references_have_a_type() {
+    check_vulnerabilities(
+        r#"{"refs":[{"name":"a"},{"type":"paper","name":"b"},{"name":"c","type":""},{"name":"d","type":"exploit"}]}"#,
+        r#"{"refs":[{"name":"a","type":"other"},{"type":"other","name":"b"},{"name":"c","type":"other"},{"name":"d","type":"exploit"}]}"#,
+        "3 references given the type other",
+    );
+    assert_eq!(repair(&with(r#"{"refs":[{"name":"a","type":null},{"name":"b","type":5}]}"#)), None, "it is refused");
 }
 
 #[test]
@@ -217,7 +229,7 @@ fn long_texts_are_cut_between_characters() {
         (r#"{"ip":""#, r#""}"#),
         (r#"{"hostnames":["a",""#, r#""]}"#),
         (r#"{"services":[{"protocol":""#, r#""}]}"#),
-        (r#"{"vulnerabilities":[{"refs":[{"name":""#, r#""}]}]}"#),
+        (r#"{"vulnerabilities":[{"refs":[{"type":"other","name":""#, r#""}]}]}"#),
         (r#"{"vulnerabilities":[{"cwe":["79",""#, r#""]}]}"#),
         (r#"{"services":[{"vulnerabilities":[{"policyviolations":[""#, r#""]}]}]}"#),
     ] {
@@ -265,9 +277,9 @@ fn duplicates_are_merged_into_the_first() {
         (r#"{"data":"x"}"#, r#"{"data":"\u0078"}"#, r#"{"data":"x"}"#),
         (r#"{"cve":["a","b"]}"#, r#"{"cve":["b","c"]}"#, r#"{"cve":["a","b","c"]}"#),
         (
-            r#"{"refs":[{"name":"r"}]}"#,
-            r#"{"refs":[ {"name" : "r"}, {"name":"s"}]}"#,
-            r#"{"refs":[{"name":"r"},{"name":"s"}]}"#,
+            r#"{"refs":[{"name":"r","type":"other"}]}"#,
+            r#"{"refs":[ {"name" : "r","type":"other"}, {"name":"s","type":"other"}]}"#,
+            r#"{"refs":[{"name":"r","type":"other"},{"name":"s","type":"other"}]}"#,
         ),
         (r#"{"cwe":[]}"#, r#"{"cwe":["79"],"policyviolations":["p"]}"#, r#"{"cwe":["79"],"policyviolations":["p"]}"#),
         (r#"{"impact":{}}"#, r#"{"impact":{"integrity":true}}"#, r#"{"impact":{"integrity":true}}"#),
@@ -322,12 +334,12 @@ fn rules_work_together() {
             "services":[{"port":70000,"protocol":"tcp","vulnerabilities":[{"name":"s","run_date":"2026-11-23"}]}],
             "vulnerabilities":[
               {"name":"a","desc":"d","refs":[{"type":"other"}],"owasp":["A1"],"command_id":1},
-              {"name":"a\u0000","description":"d","easeofresolution":"simple","refs":[{"name":"r"}]},
+              {"name":"a\u0000","description":"d","easeofresolution":"simple","refs":[{"name":"r","type":"other"}]},
               {"name":"b"}]}"#,
         concat!(
             r#"{"ip":"10.0.0.1","x":1.10,"services":[{"port":0,"protocol":"tcp","#,
             r#""vulnerabilities":[{"name":"s","run_date":1795392000}],"description":"port out of range: 70000"}],"#,
-            r#""vulnerabilities":[{"name":"a","desc":"d","refs":[{"name":"r"}],"easeofresolution":"simple"},"#,
+            r#""vulnerabilities":[{"name":"a","desc":"d","refs":[{"name":"r","type":"other"}],"easeofresolution":"simple"},"#,
             r#"{"name":"b","easeofresolution":null}]}"#
         ),
         "2 NUL characters taken out, 1 duplicate vulnerability merged, 2 ids left out, 1 owasp left out, \
@@ -340,7 +352,7 @@ fn rules_work_together() {
 #[test]
 fn thousands_of_vulnerabilities_are_merged_in_no_time() {
     let one = |number: usize| {
-        let refs: Vec<String> = (0..5).map(|i| format!(r#"{{"name":"r{number}.{i}"}}"#)).collect();
+        let refs: Vec<String> = (0..5).map(|i| format!(r#"{{"name":"r{number}.{i}","type":"other"}}"#)).collect();
         let fields: Vec<String> = (0..20).map(|i| format!(r#""field {i}.{number}":1"#)).collect();
         format!(r#"{{"name":"a","data":"{number}","refs":[{}],{}}}"#, refs.join(","), fields.join(","))
     };
