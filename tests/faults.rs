@@ -8,6 +8,8 @@
 //!
 //! `cargo test --release --test faults -- --ignored --nocapture`
 
+#[path = "faults/disk.rs"]
+mod disk;
 #[path = "faults/kills.rs"]
 mod kills;
 #[path = "faults/ledger.rs"]

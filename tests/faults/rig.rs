@@ -29,6 +29,13 @@ pub fn agent(server: &Standin, command: &str) -> AgentBuilder {
     builder.executor("e", command, json!({}))
 }
 
+/// Runs a test on every one of `subjects` at once.
+pub fn side_by_side<T: Send>(subjects: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
+    let test = &test;
+    // The scope panics when one of its threads has.
+    thread::scope(|scope| subjects.into_iter().for_each(|subject| drop(scope.spawn(move || test(subject)))));
+}
+
 #[track_caller]
 pub fn run(server: &Standin) -> i64 {
     server.run("e", json!({}), &["ws1"])[0]
