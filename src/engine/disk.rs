@@ -2,6 +2,7 @@
 //! nothing can be written at present. It asks for nothing itself but timers; the engine (`writing.rs`) drives it.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::event::RunId;
@@ -39,13 +40,23 @@ pub struct Disk {
     bytes: u64,
     obstacle: Option<Obstacle>,
     unwritten: BTreeSet<RunId>,
+    /// Who was the last to try a disk that fails.
+    tried: RunId,
     unsynced: BTreeSet<RunId>,
     syncing: bool,
 }
 
 impl Disk {
     pub fn new(limits: DiskLimits) -> Disk {
-        Disk { limits, bytes: 0, obstacle: None, unwritten: BTreeSet::new(), unsynced: BTreeSet::new(), syncing: false }
+        Disk {
+            limits,
+            bytes: 0,
+            obstacle: None,
+            unwritten: BTreeSet::new(),
+            tried: RunId(0),
+            unsynced: BTreeSet::new(),
+            syncing: false,
+        }
     }
 
     pub fn segment_bytes_max(&self) -> u64 {
@@ -76,17 +87,24 @@ impl Disk {
         }
     }
 
-    /// Whose turn it is to write: everybody's, or one's if it is only to learn whether the disk works again.
-    pub fn take_unwritten(&mut self) -> Vec<RunId> {
-        match self.is_failing() {
-            true => {
-                let first = self.unwritten.pop_first();
-                // Nobody is left who could find out.
-                self.obstacle.take_if(|_| first.is_none());
-                first.into_iter().collect()
-            }
-            false => std::mem::take(&mut self.unwritten).into_iter().collect(),
+    /// Whose turn it is to write: everybody's; or, if it is to learn whether the disk works again, that of those who make room
+    /// by it, or else one's, each time another's.
+    pub fn take_unwritten(&mut self, makes_room: impl Fn(RunId) -> bool) -> Vec<RunId> {
+        if !self.is_failing() {
+            return std::mem::take(&mut self.unwritten).into_iter().collect();
         }
+        let mut due: Vec<RunId> = self.unwritten.extract_if(.., |run| makes_room(*run)).collect();
+        if due.is_empty() {
+            let next = self.unwritten.range((Bound::Excluded(self.tried), Bound::Unbounded)).next();
+            due.extend(next.or(self.unwritten.first()).copied());
+        }
+        match due.last() {
+            Some(&last) => self.tried = last,
+            // Nobody is left who could find out.
+            None => self.obstacle = None,
+        }
+        self.unwritten.retain(|run| !due.contains(run));
+        due
     }
 
     pub fn on_written(&mut self, run: RunId, bytes: u64) {

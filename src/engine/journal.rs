@@ -108,16 +108,22 @@ impl Journal {
         let Some(last) = self.segments.back() else { return true };
         let bytes = self.end - last.start;
         // When there is no room, a file is worth leaving as soon as nothing of it is needed.
-        let is_spent = settled >= last.pieces_end && last.pieces_end > last.start;
-        bytes >= agenda.disk.segment_bytes_max() || (is_spent && agenda.disk.lacks_room())
+        let makes_room = agenda.disk.obstacle().is_some() && self.is_spent(settled);
+        bytes >= agenda.disk.segment_bytes_max() || makes_room
     }
 
-    /// Asks for one write of everything that waits: `head` if a file begins, the pieces if there is room, then `notes`.
+    /// Whether nothing is needed of the file that is written at present, though there are pieces in it.
+    pub fn is_spent(&self, settled: u64) -> bool {
+        self.segments.back().is_some_and(|last| settled >= last.pieces_end && last.pieces_end > last.start)
+    }
+
+    /// Asks for one write of everything that waits: `head` if a file begins, the pieces if there is room, then `notes`. On a disk
+    /// that takes nothing a head has to go alone: it is small, and what it makes room for comes after it.
     pub fn write(&mut self, head: Option<Vec<u8>>, notes: &[u8], agenda: &mut Agenda) {
         let begins = head.is_some();
         let mut bytes = head.unwrap_or_default();
         let head_bytes = bytes.len();
-        let holds_back = agenda.disk.lacks_room();
+        let holds_back = agenda.disk.lacks_room() || (begins && agenda.disk.is_failing());
         let pieces_bytes = if holds_back { 0 } else { self.pieces.len() };
         if !holds_back && bytes.is_empty() {
             bytes = std::mem::take(&mut self.pieces);

@@ -32,6 +32,8 @@ struct World {
     /// What the journals hold, of one file each.
     journals: BTreeMap<RunId, Vec<u8>>,
     journal_full: bool,
+    /// A full disk still takes so many bytes at once.
+    room: usize,
     protocol: Protocol,
     /// Whether the server acknowledges statuses, on Socket.IO.
     acknowledges: bool,
@@ -91,6 +93,7 @@ impl World {
             actions: Vec::new(),
             journals,
             journal_full: false,
+            room: 0,
             protocol: Protocol::SocketIo,
             acknowledges: true,
             told: Vec::new(),
@@ -187,7 +190,7 @@ impl World {
             let answer = self.answer_to(&action);
             let event = match &action {
                 Action::Send(_) => answer.as_deref().map(Event::Frame),
-                Action::Append { run, bytes, .. } if self.journal_full => {
+                Action::Append { run, bytes, .. } if self.journal_full && bytes.len() > self.room => {
                     let result = Err("No space left on device".into());
                     Some(Event::Journaled { run: *run, bytes: bytes.clone(), result })
                 }

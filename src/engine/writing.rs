@@ -3,12 +3,14 @@
 
 use super::Engine;
 use super::event::{Action, RunId};
+use super::run::Run;
 use super::timers::Timer;
 
 impl Engine {
     /// The turn ends, or a disk that failed is tried again.
     pub(super) fn on_write_due(&mut self) {
-        for id in self.agenda.disk.take_unwritten() {
+        let runs = &self.runs;
+        for id in self.agenda.disk.take_unwritten(|id| runs.get(&id).is_some_and(Run::makes_room)) {
             if let Some(run) = self.runs.get_mut(&id) {
                 run.write(&mut self.agenda);
             }
@@ -16,11 +18,9 @@ impl Engine {
     }
 
     pub(super) fn on_disk_due(&mut self) {
-        if self.agenda.disk.lacks_room() {
-            // Whoever has settled all of a file may leave it.
-            for &id in self.runs.keys() {
-                self.agenda.write(id);
-            }
+        // Whoever has settled all of a file may leave it.
+        for (&id, _) in self.runs.iter().filter(|(_, run)| run.makes_room()) {
+            self.agenda.write(id);
         }
         self.on_write_due();
     }

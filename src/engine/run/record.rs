@@ -65,6 +65,11 @@ impl Run {
         self.unsaid.process || self.unsaid.ended || self.deliveries.iter().any(|delivery| delivery.note_is_due)
     }
 
+    /// Whether a next file would let the present one go.
+    pub fn makes_room(&self) -> bool {
+        self.journal.is_spent(self.settled_offset())
+    }
+
     /// What no workspace needs any more.
     fn settled_offset(&self) -> u64 {
         self.deliveries.iter().map(|delivery| delivery.cursor()).min().unwrap_or(u64::MAX)

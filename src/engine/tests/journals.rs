@@ -130,6 +130,51 @@ fn a_disk_that_works_again_is_found_by_one_journal_for_all() {
     assert!(appends(&world) >= 101, "{}", appends(&world));
 }
 
+/// Run 1 has something that waits for the server, run 2 is through with all that it had written.
+#[test]
+fn a_full_disk_is_emptied_by_whoever_has_settled_all_of_a_file() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    for id in 1..=2 {
+        world.run_command("ok", json!([id]), json!(["ws1"]), json!({}));
+        world.handle(Event::Output { run: RunId(id), bytes: &document(100) });
+    }
+    let post = world.posts().pop().expect("of run 2");
+    (world.journal_full, world.room) = (true, 1000);
+    world.answer(&post, 100, 201);
+    for id in 1..=2 {
+        world.handle(Event::Output { run: RunId(id), bytes: &document(100) });
+    }
+    world.take();
+    world.pass(Duration::from_secs(1));
+    let trimmed = |action: &Action| matches!(action, Action::Trim { run: RunId(2), .. });
+    let freed = world.actions.iter().position(trimmed).expect("the file that is not needed");
+    let (before, after) = world.actions.split_at(freed);
+    let begins = |action: &Action| matches!(action, Action::Append { run: RunId(2), segment: 1.., .. });
+    assert!(before.iter().any(begins), "the next one is there first");
+    assert!(after.iter().any(begins), "what waits is tried with the room that there is now");
+}
+
+#[test]
+fn a_disk_that_fails_one_journal_is_tried_by_the_others_too() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    for id in 1..=3 {
+        world.run_command("ok", json!([id]), json!(["ws1"]), json!({}));
+    }
+    world.journal_full = true;
+    for id in 1..=3 {
+        let now = world.now();
+        world.engine.handle_event(Event::Output { run: RunId(id), bytes: &document(1) }, now);
+    }
+    world.end_turn();
+    world.take();
+    world.pass(Duration::from_secs(3));
+    let tried = world.actions.iter().filter_map(|action| match action {
+        Action::Append { run, .. } => Some(run.0),
+        _ => None,
+    });
+    assert_eq!(tried.collect::<std::collections::BTreeSet<_>>().len(), 3);
+}
+
 #[test]
 fn what_still_waits_after_the_grace_is_told_and_told_again_when_it_arrives() {
     let mut world = running(12);
