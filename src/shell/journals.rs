@@ -2,6 +2,7 @@
 //! START is the journal offset at which the file begins. Writes records whole or not at all, and lets workers read behind the
 //! writer's back; what stands in them is the business of `frame::record`, when they go is the engine's.
 
+mod reserve;
 mod scan;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +14,8 @@ use std::sync::Arc;
 
 use crate::engine::event::RunId;
 use crate::engine::resume::Resumed;
+
+use reserve::Reserve;
 
 const SUFFIX: &str = ".journal";
 /// What cannot be read is not looked at again, and not removed.
@@ -26,6 +29,18 @@ struct Open {
     bytes: u64,
 }
 
+impl Open {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.file.write_all_at(bytes, self.bytes) {
+            // Half a record must not stay behind; where this fails too, the next write goes over it.
+            let _ = self.file.set_len(self.bytes);
+            return Err(error);
+        }
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
 #[derive(Debug)]
 pub struct Journals {
     directory: PathBuf,
@@ -36,6 +51,7 @@ pub struct Journals {
     unsynced: HashMap<RunId, Vec<Arc<File>>>,
     /// A file was made since the directory was synced.
     is_directory_unsynced: bool,
+    reserve: Reserve,
 }
 
 impl Journals {
@@ -49,6 +65,7 @@ impl Journals {
             segments: HashMap::new(),
             unsynced: HashMap::new(),
             is_directory_unsynced: false,
+            reserve: Reserve::new(state_dir.join("reserve")),
         })
     }
 
@@ -80,35 +97,45 @@ impl Journals {
         Ok(runs)
     }
 
-    /// Appends to the run's file that begins at `segment`, which is made if there is none. After an error the file is as it was
+    /// Appends to the run's file that begins at `segment`, which is made if there is none. After an error all is as it was
     /// before.
     pub fn append(&mut self, run: RunId, segment: u64, bytes: &[u8]) -> io::Result<()> {
-        if self.open.get(&run).is_none_or(|open| open.segment != segment) {
-            self.open(run, segment)?;
+        if let Some(open) = self.open.get_mut(&run).filter(|open| open.segment == segment) {
+            return open.append(bytes);
         }
-        let open = self.open.get_mut(&run).expect("it was just put there");
-        if let Err(error) = open.file.write_all_at(bytes, open.bytes) {
-            // Half a record must not stay behind; where this fails too, the next write goes over it.
-            let _ = open.file.set_len(open.bytes);
-            return Err(error);
+        let is_new = self.segments.get(&run).is_none_or(|segments| !segments.contains(&segment));
+        let mut written = self.open(run, segment, is_new, bytes);
+        // A file after another one lets that go.
+        if is_new
+            && self.segments.contains_key(&run)
+            && let Err(error) = &written
+            && self.reserve.yields_to(error)
+        {
+            written = self.open(run, segment, is_new, bytes);
         }
-        open.bytes += bytes.len() as u64;
+        let left = self.open.insert(run, written?);
+        self.unsynced.entry(run).or_default().extend(left.map(|left| left.file));
+        if is_new {
+            self.segments.entry(run).or_default().push(segment);
+            self.is_directory_unsynced = true;
+        }
         Ok(())
     }
 
-    fn open(&mut self, run: RunId, segment: u64) -> io::Result<()> {
+    /// Opens a file and appends to it. One that is new does not stay behind without that.
+    fn open(&self, run: RunId, segment: u64, is_new: bool, bytes: &[u8]) -> io::Result<Open> {
         let path = self.path(run, segment);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let open = Open { segment, bytes: file.metadata()?.len(), file: Arc::new(file) };
-        let segments = self.segments.entry(run).or_default();
-        if segments.last() != Some(&segment) {
-            segments.push(segment);
-            self.is_directory_unsynced = true;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        let mut open = Open { segment, bytes: file.metadata()?.len(), file: Arc::new(file) };
+        match open.append(bytes) {
+            Ok(()) => Ok(open),
+            Err(error) => {
+                if is_new {
+                    let _ = fs::remove_file(path);
+                }
+                Err(error)
+            }
         }
-        if let Some(left) = self.open.insert(run, open) {
-            self.unsynced.entry(run).or_default().push(left.file);
-        }
-        Ok(())
     }
 
     /// What has to be done, on some other thread, to bring to the disk what was appended to these runs' journals.
@@ -145,6 +172,7 @@ impl Journals {
             self.remove(run, segment);
         }
         self.unsynced.remove(&run);
+        self.reserve.restore();
     }
 
     /// Removes the run's journal; a damaged one is put out of the way.
@@ -158,6 +186,7 @@ impl Journals {
                 self.remove(run, segment);
             }
         }
+        self.reserve.restore();
     }
 
     fn remove(&self, run: RunId, segment: u64) {

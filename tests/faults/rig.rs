@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{AgentBuilder, AgentProcess, RunStatus, SOON, Standin};
 
 /// A deadline for what takes a while.
-pub const LATER: Duration = Duration::from_secs(100);
+pub const LATER: Duration = Duration::from_secs(40);
 
 /// Shell text that prints `count` hosts, one on a line, numbered from the value of the shell's word `first`.
 pub fn numbered(first: &str, count: u64) -> String {

@@ -26,14 +26,21 @@ impl Journals {
     /// `None`, and nothing left behind, if the crash came before the run was known.
     pub(super) fn resume_run(&mut self, run: RunId, segments: Vec<u64>) -> io::Result<Option<Resumed>> {
         let mut resumed = Resumed::new(run);
-        let last = segments.last().copied();
-        for &segment in &segments {
+        let (first, last) = (segments.first().copied(), segments.last().copied());
+        let mut kept = Vec::new();
+        for segment in segments {
             let scanned = self.scan(run, segment, &mut resumed)?;
             if scanned.end < scanned.bytes {
                 self.mend(run, segment, &scanned, Some(segment) == last)?;
             }
+            // A file that a crash kept from having its head is none.
+            if scanned.end == 0 && Some(segment) != first {
+                self.remove(run, segment);
+            } else {
+                kept.push(segment);
+            }
         }
-        self.segments.insert(run, segments);
+        self.segments.insert(run, kept);
         if !resumed.is_known() {
             log::info!(
                 "run {run}: an agent ended before it had written down whose run this was; nothing had been read"
@@ -47,7 +54,7 @@ impl Journals {
     fn scan(&self, run: RunId, segment: u64, resumed: &mut Resumed) -> io::Result<Scanned> {
         let mut file = OpenOptions::new().read(true).open(self.path(run, segment))?;
         let (mut replay, mut chunk, mut bytes, mut damage) = (Replay::default(), vec![0; CHUNK_BYTES], 0, None);
-        resumed.on_segment(segment);
+        let mut has_begun = false;
         loop {
             let read = file.read(&mut chunk)?;
             bytes += read as u64;
@@ -55,7 +62,12 @@ impl Journals {
                 return Ok(Scanned { end: replay.end(), bytes, damage });
             }
             if damage.is_none() {
-                let tell = |kind, payload: &[u8], end| resumed.on_record(kind, payload, end);
+                let tell = |kind, payload: &[u8], end| {
+                    if !std::mem::replace(&mut has_begun, true) {
+                        resumed.on_segment(segment);
+                    }
+                    resumed.on_record(kind, payload, end);
+                };
                 damage = replay.read(&chunk[..read], tell).err();
             }
         }

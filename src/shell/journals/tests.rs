@@ -132,3 +132,51 @@ fn a_journal_without_a_head_goes_and_other_files_stay() {
     assert!(scratch.journals().resume().expect("read").is_empty());
     assert_eq!(scratch.names(), ["notes.txt"]);
 }
+
+/// A journal whose next file is on a full disk.
+fn before_a_full_disk(name: &str) -> (Scratch, Journals, u64) {
+    let scratch = Scratch::new(name);
+    let mut journals = scratch.journals();
+    journals.append(RUN, 0, &head()).expect("written");
+    let next = head().len() as u64;
+    std::os::unix::fs::symlink("/dev/full", journals.path(RUN, next)).expect("made");
+    (scratch, journals, next)
+}
+
+#[test]
+fn a_next_file_is_begun_with_the_room_that_is_kept_for_it() {
+    let (scratch, mut journals, next) = before_a_full_disk("reserve");
+    journals.append(RUN, next, &head()).expect("written");
+    assert!(!scratch.0.join("reserve").exists(), "it has yielded");
+    journals.trim(RUN, next);
+    assert!(scratch.0.join("reserve").exists(), "there is room again");
+    assert_eq!(scratch.names(), [format!("7-{next}.journal")]);
+}
+
+#[test]
+fn a_next_file_that_cannot_be_begun_leaves_the_one_before_as_it_was() {
+    let (scratch, mut journals, next) = before_a_full_disk("full");
+    journals.reserve.yields_to(&io::ErrorKind::StorageFull.into());
+    let error = journals.append(RUN, next, &head()).expect_err("full");
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert_eq!(scratch.names(), ["7-0.journal"]);
+    journals.append(RUN, 0, &host()).expect("written");
+    let resumed = scratch.journals().resume().expect("read");
+    assert_eq!((resumed[0].hosts, resumed[0].end), (1, next + host().len() as u64));
+    journals.trim(RUN, 1);
+    assert_eq!(journals.segments[&RUN], Vec::<u64>::new(), "each file once");
+}
+
+#[test]
+fn a_next_file_that_has_no_head_yet_is_none() {
+    for torn in [&[][..], &head()[..20]] {
+        let scratch = Scratch::new(&format!("begun-{}", torn.len()));
+        let mut journals = scratch.journals();
+        let first = [head(), host()].concat();
+        journals.append(RUN, 0, &first).expect("written");
+        fs::write(journals.path(RUN, first.len() as u64), torn).expect("written");
+        let resumed = scratch.journals().resume().expect("read");
+        assert_eq!((resumed[0].segments.len(), resumed[0].end), (1, first.len() as u64));
+        assert_eq!(scratch.names(), ["7-0.journal"]);
+    }
+}
