@@ -39,9 +39,10 @@ pub fn kill(run: RunId, group: &Group) {
 }
 
 fn is_left(run: RunId, group: &Group) -> bool {
-    match birth(group.id) {
-        born if born.is_empty() => has_marked_member(run, group.id),
-        born => born == group.birth,
+    match stat(group.id) {
+        // A dead leader that nobody has reaped keeps the number, and tells nothing of the others.
+        Some(leader) if !leader.is_dead => birth(group.id) == group.birth,
+        _ => has_marked_member(run, group.id),
     }
 }
 
@@ -58,6 +59,7 @@ fn has_marked_member(run: RunId, group: i32) -> bool {
 }
 
 struct Stat {
+    is_dead: bool,
     group: i32,
     born: u64,
 }
@@ -67,7 +69,8 @@ fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     // The third field comes first: state, parent, group; the start time is the 22nd.
-    Some(Stat { group: fields.get(2)?.parse().ok()?, born: fields.get(19)?.parse().ok()? })
+    let is_dead = matches!(*fields.first()?, "Z" | "X");
+    Some(Stat { is_dead, group: fields.get(2)?.parse().ok()?, born: fields.get(19)?.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -106,6 +109,19 @@ mod tests {
         assert!(child.try_wait().expect("asked").is_none(), "another process of the same number");
         kill(RunId(7), &group);
         assert!(!child.wait().expect("ended").success());
+    }
+
+    #[test]
+    fn a_group_of_which_nothing_but_a_zombie_is_left_is_none() {
+        let (mut child, group) = group(10, true);
+        assert!(is_left(RunId(10), &group));
+        killpg(Pid::from_raw(group.id), Signal::SIGKILL).expect("it lives");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while is_left(RunId(10), &group) && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert!(is_alive(&group) && !is_left(RunId(10), &group));
+        child.wait().expect("ended");
     }
 
     #[test]
