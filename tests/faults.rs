@@ -14,6 +14,8 @@ mod disk;
 mod kills;
 #[path = "faults/ledger.rs"]
 mod ledger;
+#[path = "faults/processes.rs"]
+mod processes;
 #[path = "faults/random.rs"]
 mod random;
 #[path = "faults/restarts.rs"]
@@ -21,3 +23,5 @@ mod restarts;
 #[path = "faults/rig.rs"]
 mod rig;
 mod support;
+#[path = "faults/torn.rs"]
+mod torn;

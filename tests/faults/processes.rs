@@ -1,0 +1,87 @@
+//! Whoever else there is: executors that outlive agent and guard, and a second agent on the same state directory.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::ledger::Ledger;
+use crate::rig::{LATER, agent, cut_off, numbered, rejoin, run, wait_no_journals, wait_told, wait_until, well};
+use crate::support::{AgentProcess, SOON, Standin};
+
+/// The command line of a process; empty when it is gone.
+fn command_line(pid: u32) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&words).replace('\0', " ")
+}
+
+fn find(agent: &AgentProcess, words: &str) -> Vec<u32> {
+    agent.descendants().into_iter().filter(|pid| command_line(*pid).contains(words)).collect()
+}
+
+#[test]
+fn executors_that_outlive_agent_and_guard_are_ended_by_the_next_agent() {
+    let (server, ledger) = Ledger::server(Standin::builder());
+    // A shell that stays, and two of its group.
+    let command = format!("{}; sleep 601 & sleep 602; true", numbered("0", 10));
+    let mut agent = agent(&server, &command).start();
+    server.wait_joined(SOON);
+    let id = run(&server);
+    ledger.wait(&server, id, 10, SOON);
+    wait_until("the executor's processes", SOON, || find(&agent, "sleep 60").len() >= 3);
+    let guards = find(&agent, " guard");
+    assert_eq!(guards.len(), 1);
+    kill(Pid::from_raw(guards[0].cast_signed()), Signal::SIGKILL).expect("the agent's guard lives");
+    agent.kill();
+    agent.wait_exit(SOON);
+    let left = find(&agent, "sleep 60");
+    assert_eq!(left.len(), 3, "nobody ends them");
+    let mark = agent.log_mark();
+    rejoin(&server, &mut agent);
+    let line = agent.wait_log_from(mark, "behind; killing it", SOON);
+    assert!(line.contains("[WARN]") && line.contains("an earlier agent left the process group "), "{line}");
+    wait_until("their end", SOON, || left.iter().all(|pid| command_line(*pid).is_empty()));
+    assert_eq!(wait_told(&server, id, LATER), cut_off(10));
+    wait_no_journals(&agent);
+}
+
+/// The group that the guard has ended is no news, though nobody may have taken note of its leader's end yet.
+#[test]
+fn what_the_guard_has_ended_is_not_said_to_be_left_behind() {
+    let (server, ledger) = Ledger::server(Standin::builder());
+    let mut agent = agent(&server, &format!("{}; exec sleep 600", numbered("0", 10))).start();
+    server.wait_joined(SOON);
+    let id = run(&server);
+    ledger.wait(&server, id, 10, SOON);
+    crate::rig::kill(&agent);
+    rejoin(&server, &mut agent);
+    assert_eq!(wait_told(&server, id, LATER), cut_off(10));
+    assert!(!agent.log().contains("left the process group"), "{}", agent.log());
+}
+
+#[test]
+fn a_second_agent_on_one_state_directory_does_not_start() {
+    let (server, ledger) = Ledger::server(Standin::builder());
+    let first =
+        agent(&server, &format!("{}; until [ -e go ]; do sleep 0.02; done; {}", numbered("0", 10), numbered("10", 10)));
+    let first = first.start();
+    server.wait_joined(SOON);
+    let id = run(&server);
+    ledger.wait(&server, id, 10, SOON);
+    let state_dir = first.state_dir().display().to_string();
+    let mut second = agent(&server, "true").option("agent.state_dir", state_dir.clone()).start();
+    assert_eq!(second.wait_exit(SOON).code(), Some(1), "{}", second.log());
+    let whose = format!("another agent, process {}, works in the state directory {state_dir}", first.pid());
+    assert!(second.log().contains(&whose), "{}", second.log());
+    assert!(Path::new(&state_dir).join("runs").is_dir());
+
+    fs::write(first.dir().join("go"), "").expect("a directory of our own");
+    assert_eq!(wait_told(&server, id, LATER), well(20));
+    assert_eq!((server.joins().len(), ledger.of(id).repeats), (1, 0), "the first was not disturbed");
+    first.terminate();
+    assert_eq!(first.wait_exit(SOON).code(), Some(0));
+    rejoin(&server, &mut second);
+    let id = server.run("e", serde_json::json!({}), &["ws1"])[0];
+    assert!(wait_told(&server, id, LATER).starts_with("finished successfully"));
+}
