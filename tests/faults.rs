@@ -8,6 +8,10 @@
 //!
 //! `cargo test --release --test faults -- --ignored --nocapture`
 
+#[path = "faults/backlog.rs"]
+mod backlog;
+#[path = "faults/crowd.rs"]
+mod crowd;
 #[path = "faults/disk.rs"]
 mod disk;
 #[path = "faults/kills.rs"]
