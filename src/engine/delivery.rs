@@ -5,6 +5,7 @@
 //! was sent ahead to clear another one of suspicion.
 
 mod patience;
+mod refusal;
 mod search;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use super::note::Settled;
 use super::timers::Timer;
 
 use patience::{Patience, Trouble};
-use search::{Blame, Judgement, Search};
+use search::{Blame, Search};
 
 /// A body holds at most this many pieces …
 pub const PIECES_MAX: u32 = 500;
@@ -41,6 +42,22 @@ enum Kind {
     Beyond,
     Closing,
     SetAside,
+}
+
+/// What is under way.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    kind: Kind,
+    sending: Sending,
+}
+
+/// Where a post stands among those of all deliveries.
+#[derive(Clone, Copy, Debug)]
+pub struct Sending {
+    /// Posts are numbered in the order in which they are sent.
+    pub number: u64,
+    /// The newest one with pieces in it that the server was known to have taken by then.
+    pub passed: u64,
 }
 
 /// Pieces on their way into the file of refused ones.
@@ -63,8 +80,8 @@ struct Ahead {
 pub struct Answered {
     /// Whether the server, or the disk, answered at all.
     pub reachable: bool,
-    /// The server took a body with pieces in it.
-    pub took_pieces: bool,
+    /// The number of the post, if the server took it and it had pieces in it.
+    pub took: Option<u64>,
     /// The run's status says something else now.
     pub news: bool,
 }
@@ -80,8 +97,7 @@ pub struct Delivery {
     settled: u64,
     /// What had to be repaired of what the server took.
     repairs: Repairs,
-    /// What is under way, and how many bodies with pieces the server had taken when it was sent, of any delivery.
-    flying: Option<(Kind, u64)>,
+    flying: Option<Flight>,
     /// Whether this delivery stands in the engine's queue.
     pub queued: bool,
     /// Pieces in the next body at most, and bytes; a 413 makes the latter smaller for good.
@@ -245,16 +261,15 @@ impl Delivery {
     }
 
     /// The next thing for a worker: pieces of the journal, or the closing post once `took` says how long the run took.
-    /// `taken` is how many bodies with pieces the server has taken, of any delivery.
     pub fn next_post(
         &mut self,
         journal: &Journal,
         took: Option<Duration>,
-        taken: u64,
+        sending: Sending,
         agenda: &Agenda,
     ) -> Option<Action> {
         let (kind, range) = self.next(journal, took.is_some())?;
-        self.flying = Some((kind, taken));
+        self.flying = Some(Flight { kind, sending });
         if kind == Kind::SetAside {
             return Some(Action::SetAside(self.set_aside(range, agenda)));
         }
@@ -289,11 +304,11 @@ impl Delivery {
         }
     }
 
-    /// A worker is done.
-    pub fn on_posted(&mut self, posted: Posted, journal: &Journal, agenda: &mut Agenda) -> Answered {
-        let Some((kind, taken)) = self.flying.take() else {
+    /// A worker is done. `sent` is the number of the newest post that was sent, of any delivery.
+    pub fn on_posted(&mut self, posted: Posted, journal: &Journal, sent: u64, agenda: &mut Agenda) -> Answered {
+        let Some(Flight { kind, sending }) = self.flying.take() else {
             debug_assert!(false, "an answer to no post");
-            return Answered { reachable: true, took_pieces: false, news: false };
+            return Answered { reachable: true, took: None, news: false };
         };
         let (had_trouble, settled) = (self.wants_person(), (self.cursor, self.closed, self.refusals.barred.is_some()));
         // What others are answered says nothing of the piece that waits.
@@ -301,10 +316,10 @@ impl Delivery {
         if posted.pieces > 0 {
             self.unread = 0;
         }
-        let mut took_pieces = false;
+        let mut took = None;
         let trouble = match posted.outcome {
             Outcome::Answer { status: 201, .. } => {
-                took_pieces = posted.pieces > 0;
+                took = (posted.pieces > 0).then_some(sending.number);
                 self.repairs.add(&posted.repairs);
                 self.on_taken(kind, posted.upto, posted.pieces);
                 None
@@ -319,8 +334,8 @@ impl Delivery {
             }
             Outcome::Answer { status, words, retry_after } => {
                 let trouble = Trouble::answered(status, &words);
-                let is_settled =
-                    status >= 500 && self.on_server_error(kind, posted.upto, posted.pieces, &trouble, taken);
+                let is_settled = status >= 500
+                    && self.on_server_error(kind, posted.upto, posted.pieces, &trouble, (sending.passed, sent));
                 (!is_settled).then_some((trouble, retry_after.unwrap_or_default()))
             }
             Outcome::NoAnswer { words } => Some((Trouble::unreached(words), Duration::ZERO)),
@@ -338,7 +353,7 @@ impl Delivery {
             None => self.go_on(),
         };
         self.note_is_due |= settled != (self.cursor, self.closed, self.refusals.barred.is_some());
-        Answered { reachable, took_pieces, news: is_other && (had_trouble || self.wants_person()) }
+        Answered { reachable, took, news: is_other && (had_trouble || self.wants_person()) }
     }
 
     fn go_on(&mut self) -> bool {
@@ -400,85 +415,6 @@ impl Delivery {
             self.cursor = ahead.upto.max(upto);
             self.settled += u64::from(ahead.pieces);
         }
-    }
-
-    fn on_refused(&mut self, kind: Kind, upto: u64, pieces: u32, words: String) {
-        match (kind, &self.search) {
-            // The run's own data are settled by now; a refused end date is not worth a failed run.
-            (Kind::Closing, _) => {
-                log::warn!("{self}: the closing post was refused: {words}");
-                self.closed = true;
-            }
-            (Kind::Probe, _) => self.bar(words),
-            // It says nothing of the piece before it, as it was not taken.
-            (Kind::Beyond, _) => self.search = Search::Beyond { from: upto },
-            (_, Search::Narrowing { .. }) if pieces == 1 => self.refuse(upto, words),
-            (_, Search::Narrowing { .. }) => self.search = Search::Narrowing { suspects: pieces },
-            _ => self.search = Search::Probing { suspects: pieces, upto, words },
-        }
-    }
-
-    /// Whether the answer led to a decision; if not, the same body has to wait.
-    fn on_server_error(&mut self, kind: Kind, upto: u64, pieces: u32, trouble: &Trouble, taken: u64) -> bool {
-        match kind {
-            Kind::Pieces => {
-                let is_narrowing = matches!(self.search, Search::Narrowing { .. } | Search::Beyond { .. });
-                match self.blame.on_fail(pieces, is_narrowing, taken) {
-                    Judgement::Again => {}
-                    Judgement::Smaller => {
-                        self.search = Search::Narrowing { suspects: pieces };
-                        self.patience.hurry();
-                    }
-                    Judgement::Unclear => {
-                        self.search = Search::Beyond { from: self.ahead.map_or(upto, |ahead| ahead.upto.max(upto)) };
-                    }
-                    Judgement::Guilty => {
-                        self.refuse(upto, trouble.words.clone());
-                        return true;
-                    }
-                }
-            }
-            // Either it is bad too, or the server takes nothing at all.
-            Kind::Beyond => self.search = Search::Beyond { from: upto },
-            Kind::Probe if matches!(self.search, Search::Beyond { .. }) => {
-                self.search = Search::Narrowing { suspects: 1 };
-            }
-            Kind::Probe | Kind::Closing | Kind::SetAside => {}
-        }
-        false
-    }
-
-    fn refuse(&mut self, upto: u64, words: String) {
-        log::warn!("{self}: the server refused a host or credential: {words}");
-        self.blame.clear();
-        self.search = Search::Idle;
-        self.pieces_max = 1;
-        self.aside = Some(Aside { upto, words });
-    }
-
-    fn on_set_aside(&mut self, upto: u64, pieces: u32) {
-        self.settle(upto, pieces);
-        self.refusals.pieces += u64::from(pieces);
-        let cursor = self.cursor;
-        if let Some(aside) = self.aside.take_if(|aside| aside.upto <= cursor) {
-            self.refusals.first.get_or_insert(aside.words);
-        }
-    }
-
-    /// What remains to be waited for.
-    fn on_unreadable(&mut self, words: String) -> Option<Trouble> {
-        self.unread += 1;
-        if !self.is_unreadable() {
-            return Some(Trouble::own(words));
-        }
-        self.bar(words);
-        None
-    }
-
-    fn bar(&mut self, words: String) {
-        log::error!("{self}: nothing of this run is taken: {words}");
-        self.search = Search::Idle;
-        self.refusals.barred = Some(words);
     }
 
     /// Whether the trouble is another one than before.

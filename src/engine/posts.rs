@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::agenda::Agenda;
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Sending};
 use super::event::{PostId, Posted, RunId};
 use super::run::Run;
 use super::timers::Timer;
@@ -21,8 +21,10 @@ pub struct Posts {
     pub ready: bool,
     /// The last post got no answer.
     unreachable: bool,
-    /// How many bodies with pieces the server has taken.
-    taken: u64,
+    /// How many posts were sent: the number of the newest one.
+    sent: u64,
+    /// The number of the newest one with pieces in it that the server has taken.
+    passed: u64,
 }
 
 impl Posts {
@@ -53,8 +55,10 @@ impl Posts {
                 continue;
             };
             delivery.queued = false;
-            if let Some(post) = delivery.next_post(&run.journal, took, self.taken, agenda) {
+            let sending = Sending { number: self.sent + 1, passed: self.passed };
+            if let Some(post) = delivery.next_post(&run.journal, took, sending, agenda) {
                 self.flying += 1;
+                self.sent += 1;
                 agenda.act(post);
             }
         }
@@ -67,8 +71,8 @@ impl Posts {
         let Some(delivery) = run.deliveries.get_mut(posted.id.workspace) else {
             return;
         };
-        let answered = delivery.on_posted(posted, &run.journal, agenda);
-        self.taken += u64::from(answered.took_pieces);
+        let answered = delivery.on_posted(posted, &run.journal, self.sent, agenda);
+        self.passed = self.passed.max(answered.took.unwrap_or(0));
         if delivery.note_is_due {
             agenda.write(run.id);
         }

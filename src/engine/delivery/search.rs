@@ -46,8 +46,8 @@ pub struct Blame {
     is_founded: bool,
     /// An empty body has passed since the last fail.
     probed: bool,
-    /// How many bodies with pieces the server had taken, of any delivery, at the last vote, or when the search began.
-    taken_before: Option<u64>,
+    /// The newest post that was sent, of any delivery, at the last vote, or when the search began.
+    since: Option<u64>,
 }
 
 /// What a 5xx comes to.
@@ -64,13 +64,14 @@ pub enum Judgement {
 }
 
 impl Blame {
-    /// The body of `pieces` was answered 5xx; the server had taken `taken` bodies when it was sent. What has passed since says
-    /// nothing: the answer may have been older.
-    pub fn on_fail(&mut self, pieces: u32, is_narrowing: bool, taken: u64) -> Judgement {
+    /// The body of `pieces` was answered 5xx. `passed` is the newest post with pieces that the server was known to have taken
+    /// when this one was sent, `sent` the newest that was sent until now. What passed while this one was under way says nothing,
+    /// and neither does what was sent before the fail that it is held against: answers may be older than they arrive.
+    pub fn on_fail(&mut self, pieces: u32, is_narrowing: bool, passed: u64, sent: u64) -> Judgement {
         if self.fails == 0 && !is_narrowing {
             *self = Blame::default();
         }
-        self.taken_before.get_or_insert(taken);
+        self.since.get_or_insert(sent);
         self.fails += 1;
         let tries = match (pieces, is_narrowing) {
             (1, _) => TRIES_ALONE,
@@ -84,15 +85,15 @@ impl Blame {
             self.fails = 0;
             return Judgement::Smaller;
         }
-        self.vote(taken);
+        self.vote(passed, sent);
         if self.votes >= VOTES_MIN && self.is_founded { Judgement::Guilty } else { Judgement::Unclear }
     }
 
-    fn vote(&mut self, taken: u64) {
-        let others_passed = self.taken_before.is_some_and(|before| taken > before);
+    fn vote(&mut self, passed: u64, sent: u64) {
+        let others_passed = self.since.is_some_and(|since| passed > since);
         self.votes += u32::from(others_passed || self.probed);
         self.is_founded |= others_passed;
-        self.taken_before = Some(taken);
+        self.since = Some(sent);
         self.probed = false;
     }
 

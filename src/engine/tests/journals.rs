@@ -420,3 +420,25 @@ fn what_passes_while_a_slow_answer_is_awaited_blames_no_host() {
     world.answer(&post, 1, 500);
     assert_eq!(set_aside(&world).len(), 0);
 }
+
+#[test]
+fn what_the_server_took_before_it_failed_blames_no_host_however_late_its_word_comes() {
+    let mut world = running(1);
+    world.run_command("ok", json!([8]), json!(["ws1"]), json!({}));
+    let mut post = world.posts().remove(0);
+    world.handle(Event::Output { run: RunId(2), bytes: &document(1) });
+    let other = world.posts().pop().expect("the other run's");
+    for turn in 0..20 {
+        world.take();
+        let pieces = world.pieces(&post);
+        world.answer(&post, pieces, if pieces == 0 { 201 } else { 500 });
+        if turn == 0 {
+            world.answer(&other, 1, 201);
+        }
+        while world.posts().is_empty() {
+            assert_eq!(set_aside(&world).len(), 0);
+            world.pass_alive(Duration::from_secs(1));
+        }
+        post = world.posts().remove(0);
+    }
+}
