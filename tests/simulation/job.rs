@@ -204,7 +204,7 @@ impl Job {
         let ran = told.message.contains(" delivered") || told.message.contains(" read, ");
         let never_started =
             self.booked.is_empty() && (self.exit.is_none() || self.executor == "unfit" || self.executor == "checked");
-        assert!(ran || never_started || self.start_failed, "job {number}: {told:?}");
+        assert!(ran || never_started || self.start_failed || self.lost_power, "job {number}: {told:?}");
         assert!(!ran || told.message.contains(&amount), "job {number}: it is {amount}: {told:?}");
         assert_eq!(told.message.contains("what was refused is in refused/"), is_refused, "job {number}: {told:?}");
     }
