@@ -10,6 +10,8 @@
 
 #[path = "faults/backlog.rs"]
 mod backlog;
+#[path = "faults/chaos.rs"]
+mod chaos;
 #[path = "faults/crowd.rs"]
 mod crowd;
 #[path = "faults/disk.rs"]

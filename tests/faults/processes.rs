@@ -3,22 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 use crate::ledger::Ledger;
-use crate::rig::{LATER, agent, cut_off, numbered, rejoin, run, wait_no_journals, wait_told, wait_until, well};
-use crate::support::{AgentProcess, SOON, Standin};
-
-/// The command line of a process; empty when it is gone.
-fn command_line(pid: u32) -> String {
-    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&words).replace('\0', " ")
-}
-
-fn find(agent: &AgentProcess, words: &str) -> Vec<u32> {
-    agent.descendants().into_iter().filter(|pid| command_line(*pid).contains(words)).collect()
-}
+use crate::rig::{
+    LATER, agent, command_line, cut_off, find, kill, kill_with_guard, numbered, rejoin, run, wait_no_journals,
+    wait_told, wait_until, well,
+};
+use crate::support::{SOON, Standin};
 
 #[test]
 fn executors_that_outlive_agent_and_guard_are_ended_by_the_next_agent() {
@@ -30,11 +20,7 @@ fn executors_that_outlive_agent_and_guard_are_ended_by_the_next_agent() {
     let id = run(&server);
     ledger.wait(&server, id, 10, SOON);
     wait_until("the executor's processes", SOON, || find(&agent, "sleep 60").len() >= 3);
-    let guards = find(&agent, " guard");
-    assert_eq!(guards.len(), 1);
-    kill(Pid::from_raw(guards[0].cast_signed()), Signal::SIGKILL).expect("the agent's guard lives");
-    agent.kill();
-    agent.wait_exit(SOON);
+    kill_with_guard(&agent);
     let left = find(&agent, "sleep 60");
     assert_eq!(left.len(), 3, "nobody ends them");
     let mark = agent.log_mark();
@@ -54,7 +40,7 @@ fn what_the_guard_has_ended_is_not_said_to_be_left_behind() {
     server.wait_joined(SOON);
     let id = run(&server);
     ledger.wait(&server, id, 10, SOON);
-    crate::rig::kill(&agent);
+    kill(&agent);
     rejoin(&server, &mut agent);
     assert_eq!(wait_told(&server, id, LATER), cut_off(10));
     assert!(!agent.log().contains("left the process group"), "{}", agent.log());

@@ -4,6 +4,8 @@
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::support::Cut;
+
 /// A splitmix64 generator.
 pub struct Random(u64);
 
@@ -27,6 +29,10 @@ impl Random {
 
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
+    }
+
+    pub fn cut(&mut self) -> Cut {
+        if self.below(2) == 0 { Cut::Fin } else { Cut::Reset }
     }
 
     /// Lets a random part of `limit` pass. This is no waiting for something: whatever happens meanwhile is right.

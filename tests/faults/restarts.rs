@@ -13,7 +13,7 @@ const GENERATIONS: [Generation; 2] = [Generation::SocketIo, Generation::Raw];
 
 /// One kind of trouble; all of them leave the server as it should be.
 fn trouble(server: &Standin, random: &mut Random) {
-    let cut = if random.below(2) == 0 { Cut::Fin } else { Cut::Reset };
+    let cut = random.cut();
     match random.below(5) {
         0 => {
             server.crash(cut);

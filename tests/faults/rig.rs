@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::support::{AgentBuilder, AgentProcess, RunStatus, SOON, Standin};
@@ -48,6 +50,27 @@ pub fn kill(agent: &AgentProcess) {
     agent.kill();
     agent.wait_exit(SOON);
     agent.wait_no_descendants(SOON);
+}
+
+/// The command line of a process; empty when it is gone.
+pub fn command_line(pid: u32) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&words).replace('\0', " ")
+}
+
+/// Processes that the agent started, by a part of their command line.
+pub fn find(agent: &AgentProcess, words: &str) -> Vec<u32> {
+    agent.descendants().into_iter().filter(|pid| command_line(*pid).contains(words)).collect()
+}
+
+/// The guard gets SIGKILL, and then the agent: nobody is there to end the executors.
+#[track_caller]
+pub fn kill_with_guard(agent: &AgentProcess) {
+    let guards = find(agent, " guard");
+    assert_eq!(guards.len(), 1, "{guards:?}");
+    signal::kill(Pid::from_raw(guards[0].cast_signed()), Signal::SIGKILL).expect("the agent's guard lives");
+    agent.kill();
+    agent.wait_exit(SOON);
 }
 
 /// Starts the agent again and waits until it has joined.

@@ -63,13 +63,16 @@ impl Standin {
 
     #[track_caller]
     pub fn run_with(&self, executor: &str, args: Value, workspaces: &[&str], plugin_args: Value) -> Vec<i64> {
-        let sent = self.shared.change(|state| {
-            let (agent, link) = joined(state)?;
-            let (ids, message) = state.prepare_run(agent, executor, &args, workspaces, &plugin_args);
-            send_message(state, link, &message);
-            Some(ids)
-        });
+        let sent = self.shared.change(|state| send_run(state, executor, &args, workspaces, &plugin_args));
         sent.unwrap_or_else(|| panic!("RUN {executor}: no agent is online\n{}", self.shared.report()))
+    }
+
+    /// As `run`, if an agent is online.
+    pub fn try_run(&self, executor: &str, args: Value, workspaces: &[&str]) -> Option<Vec<i64>> {
+        self.shared.change(|state| {
+            let plugin_args = state.plugin_args();
+            send_run(state, executor, &args, workspaces, &plugin_args)
+        })
     }
 
     /// Makes executions as a RUN does without sending it: for messages that a test writes itself.
@@ -208,6 +211,19 @@ impl Standin {
 fn joined(state: &State) -> Option<(i64, u64)> {
     let online = state.agents.iter().filter_map(|(id, agent)| Some((*id, agent.link?)));
     online.max_by_key(|(_, link)| *link)
+}
+
+fn send_run(
+    state: &mut State,
+    executor: &str,
+    args: &Value,
+    workspaces: &[&str],
+    plugin_args: &Value,
+) -> Option<Vec<i64>> {
+    let (agent, link) = joined(state)?;
+    let (ids, message) = state.prepare_run(agent, executor, args, workspaces, plugin_args);
+    send_message(state, link, &message);
+    Some(ids)
 }
 
 fn send_message(state: &mut State, link: u64, message: &Value) {
