@@ -130,7 +130,8 @@ impl Run {
         run.intake = Intake::resumed(id, hosts, credentials, Redactor::new(&run.executor, &Default::default()));
         run.journal = Journal::resumed(id, segments, end);
         run.open_deliveries(settled);
-        run.ended = Some(ended.unwrap_or_else(|| cut_off(group.is_some(), since(started, agenda))));
+        let ran = group.is_some() || hosts + credentials > 0;
+        run.ended = Some(ended.unwrap_or_else(|| cut_off(ran, since(started, agenda))));
         run.unsaid.ended = true;
         run.group = group;
         run.stage = Stage::Settling;

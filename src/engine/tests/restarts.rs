@@ -102,6 +102,30 @@ fn a_run_that_waited_for_a_place_is_told_as_never_started_and_posts_nothing() {
     assert_eq!(world.last_status()["execution_ids"], json!([8]));
 }
 
+/// A write that is torn may lose the note behind the pieces.
+#[test]
+fn what_was_read_is_delivered_though_the_journal_does_not_say_that_the_executor_was_started() {
+    let world = running(3);
+    let (journal, mut torn) = (&world.journals[&RUN], Vec::new());
+    let mut at = 0;
+    while at < journal.len() {
+        let found = record::decode(&journal[at..]).expect("sound");
+        if found.kind != record::Kind::Process {
+            torn.extend_from_slice(&journal[at..at + found.bytes_used]);
+        }
+        at += found.bytes_used;
+    }
+    let mut world = World::after(BTreeMap::from([(RUN, torn)]), vec![executor("ok", &[])], |_| {});
+    world.join();
+    let post = world.posts().remove(0);
+    world.take();
+    world.answer(&post, 3, 201);
+    let closing = the_post(&mut world);
+    world.answer(&closing, 0, 201);
+    let expected = "Executor ok from a1 failed: the agent was restarted while it ran; 3 hosts were saved and delivered";
+    assert_eq!(message(&world.last_status()), expected);
+}
+
 #[test]
 fn a_group_that_may_live_on_is_ended_once() {
     let mut world = running(1);
