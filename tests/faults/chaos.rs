@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::disk::{SmallDisk, in_namespace};
 use crate::ledger::Ledger;
 use crate::random::Random;
-use crate::rig::{LATER, cut_off, find, journals, kill, kill_with_guard, side_by_side, slowly, wait_until, well};
+use crate::rig::{LATER, cut_off, find, journals, kill_with_guard, side_by_side, slowly, wait_until, well};
 use crate::support::{AgentProcess, Endpoint, Fault, Generation, SOON, Standin};
 
 /// What the executor `e` prints before it ends well; `endless` prints until it is killed.
@@ -72,7 +72,11 @@ impl Chaos {
         // An agent that has only just been started may have no guard yet.
         match self.random.below(2) {
             0 if find(&self.agent, " guard").len() == 1 => kill_with_guard(&self.agent),
-            _ => kill(&self.agent),
+            // Whoever was left behind by an earlier kill is left to the next agent.
+            _ => {
+                self.agent.kill();
+                self.agent.wait_exit(SOON);
+            }
         }
         for (id, hosts) in journals(self.disk.path()).iter().filter_map(|path| last_host(path)) {
             let saved = self.saved.entry(id).or_default();
@@ -99,6 +103,7 @@ impl Chaos {
         }
         self.kill();
         wait_until("an empty directory of journals", LATER, || journals(self.disk.path()).is_empty());
+        wait_until("the end of all executors", SOON, || self.agent.descendants().len() <= 1);
     }
 
     /// Whatever was told of a run last is true, and everything that was seen in a journal is at the server.
