@@ -126,7 +126,7 @@ impl Patience {
 fn advice(status: u16) -> &'static str {
     match status {
         401 | 404 => " (the workspace does not exist or is switched off: create it or switch it on)",
-        403 => " (the workspace is read-only, or this agent was deleted on the server)",
+        403 => " (the workspace is read-only or switched off, or this agent was deleted: change that on the server)",
         300..=399 => " (a redirect: check server.host, server.ssl and server.base_route)",
         200..=299 => " (not the answer of a Faraday server: check server.host and server.base_route)",
         _ => "",
