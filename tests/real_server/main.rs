@@ -8,17 +8,22 @@
 //! | `server` | a server as a logged-in user sees it, its database, and starting and stopping it |
 //! | `rig` | a server with one registered agent, the run button and the waiting |
 //! | `proxy` | the way between the two, to be cut |
-//! | `enrolment`, `runs`, `refusals`, `findings`, `scans`, `outages` | the scenarios |
+//! | `stream` | an executor that prints hosts steadily |
+//! | `enrolment`, `runs`, `refusals`, `findings`, `repairs`, `refused`, `scans`, `outages`, `kills` | the scenarios |
 
 mod enrolment;
 mod findings;
+mod kills;
 mod outages;
 mod proxy;
 mod refusals;
+mod refused;
+mod repairs;
 mod rig;
 mod runs;
 mod scans;
 mod server;
+mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -59,16 +64,22 @@ against_both! {
     refusals::arguments_that_do_not_fit_are_refused,
     refusals::an_unknown_executor_is_refused,
     findings::appear_in_two_workspaces_while_the_executor_runs,
-    findings::that_the_server_refuses_are_named_and_the_others_arrive,
     findings::of_every_shape_of_output_arrive,
-    findings::wait_for_a_workspace_that_is_switched_off,
+    repairs::what_a_server_would_lose_is_stored,
+    refused::a_refused_host_is_kept_and_arrives_when_it_is_corrected,
+    refused::findings_wait_for_workspaces_that_take_nothing,
     scans::nmap_finds_the_ports_of_this_machine,
     scans::a_missing_tool_is_the_message,
     outages::a_cut_connection_costs_nothing,
     outages::a_restarted_server_gets_everything,
     outages::a_restarted_database_costs_nothing,
     outages::a_status_that_the_database_missed_is_told_again,
-    outages::a_killed_agent_is_offline_at_once_and_back_with_its_token,
+    outages::a_stream_survives_a_restart_of_the_server,
+    outages::a_stream_survives_a_restart_of_the_database,
+    outages::a_stream_survives_a_restart_of_both,
+    kills::a_killed_agent_is_offline_at_once_and_back_with_its_token,
+    kills::what_a_killed_agent_had_read_arrives,
+    kills::a_run_that_had_ended_before_the_kill_is_told_as_successful,
 }
 
 against! { server5_only, Five:

@@ -1,4 +1,4 @@
-//! Cut connections, restarted servers, a restarted database, a killed agent: findings arrive, and the last status is the true one.
+//! Cut connections, restarted servers, a restarted database: findings arrive, and the last status is the true one.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::json;
 use super::proxy::Proxy;
 use super::rig::{Rig, gate, print_host};
 use super::server::{Generation, PATIENCE, Server, ctl};
+use super::stream::Stream;
 
 /// Three hosts, each behind a gate.
 fn three_hosts() -> String {
@@ -94,6 +95,44 @@ pub fn a_restarted_database_costs_nothing(server: Server) {
     rig.wait_online();
 }
 
+/// Most hosts are printed while services are stopped and started again: posts fail in all ways that a stop and a start know.
+fn streams_while(server: Server, stopped: &[&str]) {
+    let stream = Stream::new(240, 40, Duration::from_millis(20));
+    let rig = Rig::new(server, |agent| agent.executor("stream", &stream.script("go"), json!({})));
+    let workspace = rig.server.workspace();
+    let command = rig.run_one("stream", json!({}), &workspace);
+    // What was acknowledged and is not stored yet, the server itself would lose.
+    Stream::wait_stored(&rig, &workspace, 40);
+
+    for service in stopped {
+        ctl("stop", service);
+    }
+    rig.open("go");
+    rig.agent.wait_log("kept, and tried again until the server takes it", PATIENCE);
+    for service in stopped.iter().rev() {
+        ctl("start", service);
+    }
+    let execution = rig.wait_success(command);
+    assert!(execution.message.contains("; 240 hosts delivered"), "{execution}");
+    Stream::wait_stored(&rig, &workspace, 240);
+    rig.wait_online();
+    rig.server.forget_events();
+}
+
+pub fn a_stream_survives_a_restart_of_the_server(server: Server) {
+    let service = server.service();
+    streams_while(server, &[service]);
+}
+
+pub fn a_stream_survives_a_restart_of_the_database(server: Server) {
+    streams_while(server, &["postgres"]);
+}
+
+pub fn a_stream_survives_a_restart_of_both(server: Server) {
+    let service = server.service();
+    streams_while(server, &[service, "postgres"]);
+}
+
 /// A last status without a post before it: the server drops it while its database is away, and nothing tells the agent.
 pub fn a_status_that_the_database_missed_is_told_again(server: Server) {
     let rig = Rig::new(server, |agent| {
@@ -112,21 +151,4 @@ pub fn a_status_that_the_database_missed_is_told_again(server: Server) {
     let message = rig.wait_failure(command);
     assert!(message.contains("its check `nmap --version` failed with exit code 3"), "{message}");
     rig.wait_online();
-}
-
-pub fn a_killed_agent_is_offline_at_once_and_back_with_its_token(server: Server) {
-    let mut rig = Rig::new(server, |agent| agent.executor("gated", &gate("go"), json!({})));
-    let workspace = rig.server.workspace();
-    let lost = rig.run_one("gated", json!({}), &workspace);
-    rig.wait_running(lost);
-    rig.agent.kill();
-    rig.agent.wait_exit(PATIENCE);
-    rig.wait_within(Duration::from_secs(5), "it to be offline", || rig.is_offline());
-    rig.agent.wait_no_descendants(Duration::from_secs(5));
-
-    rig.agent.start_again();
-    rig.wait_online();
-    rig.open("go");
-    rig.wait_success(rig.run_one("gated", json!({}), &workspace));
-    assert_eq!(rig.server.agents(&rig.name).len(), 1);
 }

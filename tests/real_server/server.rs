@@ -180,10 +180,30 @@ impl Server {
         rows.iter().map(|row| row["value"].clone()).collect()
     }
 
-    /// How many hosts there are, from the database, as long lists take the server seconds.
-    pub fn hosts_count(&self, workspace: &str) -> usize {
+    /// The addresses of all hosts that are stored, sorted; from the database, as long lists take the server seconds.
+    #[track_caller]
+    pub fn stored_ips(&self, workspace: &str) -> Vec<String> {
         let of = format!("workspace_id = (select id from workspace where name = '{workspace}')");
-        self.sql(&format!("select count(*) from host where {of}")).parse().expect("a number")
+        let mut ips: Vec<String> =
+            self.sql(&format!("select ip from host where {of}")).lines().map(str::to_owned).collect();
+        ips.sort();
+        ips
+    }
+
+    /// Restarts the older server, which forgets its events then: it hands out one each half second, and the next test's RUN
+    /// would have to wait behind hundreds.
+    pub fn forget_events(&self) {
+        if self.generation == Generation::Four {
+            ctl("stop", self.service());
+            ctl("start", self.service());
+        }
+    }
+
+    /// Changes whether a workspace takes anything: its column `active` or `readonly`.
+    #[track_caller]
+    pub fn set_workspace(&self, workspace: &str, column: &str, value: bool) {
+        let changed = self.sql(&format!("update workspace set {column} = {value} where name = '{workspace}'"));
+        assert_eq!(changed, "UPDATE 1");
     }
 
     /// The addresses of a workspace's hosts, sorted.
