@@ -16,6 +16,7 @@
 //! | `posts`     | whose post goes next |
 //! | `outbox`    | which statuses the server has not acknowledged |
 //! | `verdict`   | how a run went, in words |
+//! | `stopping`  | how the agent ends |
 
 mod admission;
 mod agenda;
@@ -34,6 +35,7 @@ mod redact;
 pub mod resume;
 mod run;
 mod session;
+mod stopping;
 mod tally;
 mod timers;
 mod verdict;
@@ -56,19 +58,15 @@ use executor::Executor;
 pub use posts::POSTS_AT_ONCE_MAX;
 use posts::Posts;
 use resume::Resumed;
-use run::{Cause, Run};
+use run::Run;
 use session::{News, Session};
 use timers::Timer;
 
-/// A requested stop waits this long for deliveries and last statuses after the grace that executors get.
-const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// A status that is not acknowledged within this time is sent once more: a server whose database is away drops it without a
 /// word, and the link lives on.
 const ACK_WITHIN: Duration = Duration::from_secs(30);
 /// After this a timer is due in the next turn, and not in this one.
 const NEXT_TURN: Duration = Duration::from_nanos(1);
-/// After a second signal; and when nothing but last statuses waits, for a link that is down.
-const STOP_HURRIED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the engine is told once.
 #[derive(Debug)]
@@ -408,16 +406,6 @@ impl Engine {
         }
     }
 
-    /// Goes as soon as the server has been told everything; a link that is down is given a little time to come back.
-    fn leave(&mut self, signal: &str) {
-        if self.agenda.outbox.is_empty() || self.out_of_time {
-            let news = self.session.leave(&format!("{signal} received"), &mut self.agenda);
-            self.on_news(news);
-        } else if !self.session.is_joined() {
-            self.agenda.timers.hasten(Timer::Stop, self.agenda.now.up + STOP_HURRIED_WITHIN);
-        }
-    }
-
     fn send_statuses(&mut self) {
         let mut last = None;
         while let Some((number, status)) = self.agenda.outbox.next_unsent(self.agenda.now.up) {
@@ -433,55 +421,5 @@ impl Engine {
     fn on_ack_overdue(&mut self) {
         let overdue = self.agenda.outbox.recall(self.agenda.now.up.saturating_sub(ACK_WITHIN));
         log::warn!("the server has not acknowledged {overdue} statuses (is its database away?); sending them again");
-    }
-
-    fn on_stop(&mut self, signal: &'static str) {
-        if self.stopping.is_none() {
-            let alive = self.runs.values().filter(|run| !run.is_told()).count();
-            log::info!("{signal}: ending {alive} runs, delivering what they found, then leaving");
-            self.stop(signal);
-        } else {
-            log::warn!("{signal} again: not waiting for executors any more");
-            for run in self.runs.values_mut() {
-                run.kill(&mut self.agenda);
-            }
-            self.agenda.timers.hasten(Timer::Stop, self.agenda.now.up + STOP_HURRIED_WITHIN);
-        }
-    }
-
-    fn stop(&mut self, signal: &'static str) {
-        self.stopping = Some(signal);
-        self.waiting.clear();
-        self.agenda.after(self.agenda.stop_grace + STOP_WITHIN, Timer::Stop);
-        self.posts.on_stop(&mut self.runs, &mut self.agenda);
-        if !self.is_told() || !self.agenda.outbox.is_empty() {
-            self.session.hurry(&mut self.agenda);
-        }
-        let ids: Vec<RunId> = self.runs.keys().copied().collect();
-        for id in ids {
-            if let Some(run) = self.runs.get_mut(&id) {
-                run.end(Cause::Stopped(signal), &mut self.agenda);
-            }
-            self.on_run_changed(id);
-        }
-    }
-
-    /// Whatever is not delivered stays in its journal. The server is told so, if it can be.
-    fn on_stop_due(&mut self) {
-        self.out_of_time = true;
-        self.on_write_due();
-        for run in std::mem::take(&mut self.runs).into_values() {
-            if !run.is_told() {
-                run.tell_abandoned(&mut self.agenda);
-            }
-        }
-    }
-
-    fn quit(&mut self) {
-        if !self.agenda.outbox.is_empty() {
-            log::error!("the server has not acknowledged {} statuses", self.agenda.outbox.len());
-        }
-        self.on_write_due();
-        self.agenda.act(Action::Quit { code: self.exit_code });
     }
 }

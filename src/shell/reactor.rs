@@ -126,7 +126,9 @@ impl Reactor {
         }
         self.children.kill_all();
         if let Err(error) = self.journals.sync_all() {
-            log::error!("the journals cannot be brought to the disk: {error}; a power cut now may cost what was read last");
+            log::error!(
+                "the journals cannot be brought to the disk: {error}; a power cut now may cost what was read last"
+            );
         }
         Ok(self.exit_code.unwrap_or(1))
     }
