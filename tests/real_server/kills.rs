@@ -1,7 +1,5 @@
 //! The agent killed with SIGKILL and started again: what it had read arrives, and the server hears how each run went.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -70,7 +68,7 @@ pub fn a_run_that_had_ended_before_the_kill_is_told_as_successful(server: Server
     rig.server.set_workspace(&workspace, "active", false);
     rig.open("go");
     rig.agent.wait_log("kept, and tried again until the server takes it", PATIENCE);
-    rig.wait("the end in the journal", || holds(&rig.agent.state_dir(), "\"took_us\"").then_some(()));
+    rig.wait_kept("\"took_us\"");
     kill(&rig);
 
     rig.server.set_workspace(&workspace, "active", true);
@@ -78,15 +76,5 @@ pub fn a_run_that_had_ended_before_the_kill_is_told_as_successful(server: Server
     let execution = rig.wait_success(command);
     assert!(execution.message.contains("finished successfully: exit code 0; 2 hosts delivered"), "{execution}");
     rig.wait_ips(&workspace, &["192.0.2.60", "192.0.2.61"]);
-    rig.wait("its journal to be gone", || (!holds(&rig.agent.state_dir(), "192.0.2.60")).then_some(()));
-}
-
-/// Whether some file below a directory holds these words.
-fn holds(directory: &Path, words: &str) -> bool {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let holds_words = |path: &Path| {
-        let bytes = fs::read(path).unwrap_or_default();
-        bytes.windows(words.len()).any(|window| window == words.as_bytes())
-    };
-    entries.map(|entry| entry.path()).any(|path| if path.is_dir() { holds(&path, words) } else { holds_words(&path) })
+    rig.wait("its journal to be gone", || (!rig.keeps("192.0.2.60")).then_some(()));
 }

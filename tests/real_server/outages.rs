@@ -109,6 +109,8 @@ fn streams_while(server: Server, stopped: &[&str]) {
     }
     rig.open("go");
     rig.agent.wait_log("kept, and tried again until the server takes it", PATIENCE);
+    // Some seconds of it; the rest is printed while they start and later.
+    rig.wait_kept(&Stream::ip(140));
     for service in stopped.iter().rev() {
         ctl("start", service);
     }

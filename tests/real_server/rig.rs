@@ -149,6 +149,16 @@ impl Rig {
         self.wait(name, || path.exists().then(|| fs::read_to_string(&path).unwrap_or_default()))
     }
 
+    /// Whether the agent's state directory holds these words, as a journal does.
+    pub fn keeps(&self, words: &str) -> bool {
+        holds(&self.agent.state_dir(), words)
+    }
+
+    #[track_caller]
+    pub fn wait_kept(&self, words: &str) {
+        self.wait(&format!("{words} in the journal"), || self.keeps(words).then_some(()));
+    }
+
     /// Lets an executor go on that waits with `gate`.
     pub fn open(&self, gate: &str) {
         touch(&self.agent.dir().join(gate));
@@ -175,4 +185,14 @@ pub fn print_host(ip: &str) -> String {
 
 fn touch(path: &Path) {
     fs::write(path, "").unwrap_or_else(|e| panic!("writing {}: {e}", path.display()));
+}
+
+/// Whether some file below a directory holds these words.
+fn holds(directory: &Path, words: &str) -> bool {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let holds_words = |path: &Path| {
+        let bytes = fs::read(path).unwrap_or_default();
+        bytes.windows(words.len()).any(|window| window == words.as_bytes())
+    };
+    entries.map(|entry| entry.path()).any(|path| if path.is_dir() { holds(&path, words) } else { holds_words(&path) })
 }

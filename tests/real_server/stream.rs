@@ -28,9 +28,13 @@ impl Stream {
         )
     }
 
+    pub fn ip(n: u32) -> String {
+        format!("10.7.{}.{}", n / 100, n % 100)
+    }
+
     /// The addresses of the first `count` hosts, sorted.
     pub fn ips(count: u32) -> Vec<String> {
-        let mut ips: Vec<String> = (0..count).map(|n| format!("10.7.{}.{}", n / 100, n % 100)).collect();
+        let mut ips: Vec<String> = (0..count).map(Stream::ip).collect();
         ips.sort();
         ips
     }
