@@ -357,11 +357,15 @@ impl Run {
         if let Some(exit) = done {
             self.on_process_done(exit, agenda);
         }
-        let is_settled = self.stage == Stage::Settling && (self.took().is_none() || self.is_delivered());
         // Whoever finds the journal must not tell another end. A disk that takes nothing may wait for just this one to go.
-        if is_settled && (self.is_noted() || agenda.disk.is_failing()) {
+        if self.is_settled() && (self.is_noted() || agenda.disk.is_failing()) {
             self.tell_last(agenda);
         }
+    }
+
+    /// Nothing is left to do but to tell how it went.
+    fn is_settled(&self) -> bool {
+        self.stage == Stage::Settling && (self.took().is_none() || self.is_delivered())
     }
 
     fn is_delivered(&self) -> bool {

@@ -21,9 +21,9 @@ impl Run {
     /// Tells the server how the run stands; also for a server that may have taken it for dead.
     pub fn tell_present(&self, agenda: &mut Agenda) {
         let obstacle = agenda.disk.obstacle();
-        // A run whose journal is there within this turn has more to tell then.
+        // A run whose journal is there, or knows of its end, within this turn has more to tell then.
         let is_opening = self.stage == Stage::Opening && obstacle.is_none() && self.failure.is_none();
-        if self.is_told() || is_opening {
+        if self.is_told() || self.is_settled() || is_opening {
             return;
         }
         let status = self.present_status(obstacle);

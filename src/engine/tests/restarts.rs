@@ -102,6 +102,33 @@ fn a_run_that_waited_for_a_place_is_told_as_never_started_and_posts_nothing() {
     assert_eq!(world.last_status()["execution_ids"], json!([8]));
 }
 
+/// The server may know the end already, so it must not hear of anything before it.
+#[test]
+fn an_end_that_is_in_the_journal_is_the_first_thing_that_a_fast_server_is_told() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.run("ok");
+    world.take();
+    world.end(Exit::Code(0));
+    let closing = the_post(&mut world);
+    world.answer(&closing, 0, 201);
+    let mut world = World::after(world.journals, vec![executor("ok", &[])], |_| {});
+    // Within the first turn.
+    let in_turn = |world: &mut World, event: Event<'_>| {
+        let now = world.now();
+        world.engine.handle_event(event, now);
+        world.drain();
+    };
+    let token = Secret::new("ws-token".into());
+    in_turn(&mut world, Event::Connected { protocol: Protocol::SocketIo, token });
+    in_turn(&mut world, Event::Frame(r#"0{"sid":"s","upgrades":[],"pingTimeout":220000,"pingInterval":60000}"#));
+    in_turn(&mut world, Event::Frame(r#"40/dispatcher,{"sid":"t"}"#));
+    let joined = format!("43/dispatcher,{}[]", world.join_ack());
+    in_turn(&mut world, Event::Frame(&joined));
+    world.end_turn();
+    let told: Vec<&str> = world.told.iter().map(message).collect();
+    assert_eq!(told, ["Executor ok from a1 finished successfully: exit code 0; 0 hosts delivered"]);
+}
+
 /// A write that is torn may lose the note behind the pieces.
 #[test]
 fn what_was_read_is_delivered_though_the_journal_does_not_say_that_the_executor_was_started() {
