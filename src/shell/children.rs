@@ -124,6 +124,11 @@ impl Children {
         Token(self.first_token + 2 * slot + usize::from(pipe == Pipe::Stderr))
     }
 
+    /// The token of a run's pipe, as long as it has a child.
+    pub fn token_of(&self, run: RunId, pipe: Pipe) -> Option<Token> {
+        self.by_run.get(&run).map(|slot| self.token(*slot, pipe))
+    }
+
     /// The pipe behind a token, unless it is gone or not wanted at present.
     pub fn wanted(&self, token: Token) -> Option<(RunId, Pipe)> {
         let index = token.0.checked_sub(self.first_token)?;

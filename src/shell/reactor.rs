@@ -38,6 +38,8 @@ pub const FIRST_PIPE: usize = 3;
 const READ_BYTES: usize = 64 << 10;
 /// Frames of the server in one turn.
 const FRAMES_MAX: usize = 64;
+/// Reads of a pipe whose writer has ended: more than a pipe usually holds.
+const READS_OUT_MAX: usize = 4;
 /// All pipes together in one turn; after it, what was read is written, and signals and the websocket are looked at again.
 const TURN_BYTES_MAX: usize = 2 << 20;
 /// The same in time, for machines on which so many bytes take longer: a signal or a ping is to be heard within 10 ms, and other
@@ -282,6 +284,20 @@ impl Reactor {
         }
         for (run, exit) in self.children.exited() {
             self.handle(Event::Exited { run, exit });
+            self.read_out(run);
+        }
+    }
+
+    /// Reads what an executor that has ended left in its pipes, out of turn: from now on the engine counts the seconds until it
+    /// takes an end of file that does not come for the work of somebody else.
+    fn read_out(&mut self, run: RunId) {
+        for pipe in [Pipe::Stdout, Pipe::Stderr] {
+            let Some(token) = self.children.token_of(run, pipe) else { return };
+            for _ in 0..READS_OUT_MAX {
+                if self.read_pipe(token) == 0 {
+                    break;
+                }
+            }
         }
     }
 
