@@ -129,6 +129,12 @@ impl Children {
         self.by_run.get(&run).map(|slot| self.token(*slot, pipe))
     }
 
+    /// Whether its child has ended and is not released yet.
+    pub fn has_exited(&self, run: RunId) -> bool {
+        let slot = self.by_run.get(&run).and_then(|slot| self.slots[*slot].as_ref());
+        slot.is_some_and(|child| child.exited)
+    }
+
     /// The pipe behind a token, unless it is gone or not wanted at present.
     pub fn wanted(&self, token: Token) -> Option<(RunId, Pipe)> {
         let index = token.0.checked_sub(self.first_token)?;

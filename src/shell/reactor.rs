@@ -284,19 +284,8 @@ impl Reactor {
         }
         for (run, exit) in self.children.exited() {
             self.handle(Event::Exited { run, exit });
-            self.read_out(run);
-        }
-    }
-
-    /// Reads what an executor that has ended left in its pipes, out of turn: from now on the engine counts the seconds until it
-    /// takes an end of file that does not come for the work of somebody else.
-    fn read_out(&mut self, run: RunId) {
-        for pipe in [Pipe::Stdout, Pipe::Stderr] {
-            let Some(token) = self.children.token_of(run, pipe) else { return };
-            for _ in 0..READS_OUT_MAX {
-                if self.read_pipe(token) == 0 {
-                    break;
-                }
+            for pipe in [Pipe::Stdout, Pipe::Stderr] {
+                self.children.token_of(run, pipe).into_iter().for_each(|token| self.ready.push_first(token));
             }
         }
     }
@@ -332,26 +321,33 @@ impl Reactor {
         }
     }
 
-    /// One share of a pipe: a read, and another turn if there may be more. Gives the number of bytes.
+    /// One share of a pipe: a read, and another turn if there may be more. Gives the number of bytes. What an executor that has
+    /// ended left behind is read at once: the engine counts the seconds until it takes an end of file that does not come for
+    /// the work of somebody else.
     fn read_pipe(&mut self, token: Token) -> usize {
         let Some((run, pipe)) = self.children.wanted(token) else {
             return 0;
         };
-        match self.children.read(run, pipe, &mut self.buffer) {
-            Got::Nothing => 0,
-            Got::Bytes(bytes) => {
-                self.ready.push(token);
-                self.on_bytes(run, pipe, bytes);
-                bytes
-            }
-            Got::End => {
-                self.handle(match pipe {
-                    Pipe::Stdout => Event::OutputEnded { run },
-                    Pipe::Stderr => Event::ComplaintsEnded { run },
-                });
-                0
+        let reads = if self.children.has_exited(run) { READS_OUT_MAX } else { 1 };
+        let mut total = 0;
+        for _ in 0..reads {
+            match self.children.read(run, pipe, &mut self.buffer) {
+                Got::Nothing => return total,
+                Got::Bytes(bytes) => {
+                    total += bytes;
+                    self.on_bytes(run, pipe, bytes);
+                }
+                Got::End => {
+                    self.handle(match pipe {
+                        Pipe::Stdout => Event::OutputEnded { run },
+                        Pipe::Stderr => Event::ComplaintsEnded { run },
+                    });
+                    return total;
+                }
             }
         }
+        self.ready.push(token);
+        total
     }
 
     fn on_bytes(&mut self, run: RunId, pipe: Pipe, bytes: usize) {
@@ -379,6 +375,16 @@ impl Ready {
     fn push(&mut self, token: Token) {
         if self.queued.insert(token) {
             self.queue.push_back(token);
+        }
+    }
+
+    /// Its turn is the next one.
+    fn push_first(&mut self, token: Token) {
+        if self.queued.insert(token) {
+            self.queue.push_front(token);
+        } else if let Some(at) = self.queue.iter().position(|other| *other == token) {
+            self.queue.remove(at);
+            self.queue.push_front(token);
         }
     }
 
