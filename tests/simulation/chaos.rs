@@ -160,6 +160,7 @@ fn way(number: usize, place: usize, deleted: u64, random: &mut Random) -> Way {
         ahead: Default::default(),
         progress: Duration::ZERO,
         is_closed: false,
+        is_given_up: false,
         shown: None,
         last: None,
     }

@@ -37,6 +37,8 @@ pub struct Way {
     /// When something of it was settled last, as far as the agent knows.
     pub progress: Duration,
     pub is_closed: bool,
+    /// Waiting for it took longer than the agent waits.
+    pub is_given_up: bool,
     /// What the server shows.
     pub shown: Option<Told>,
     pub last: Option<Told>,
@@ -68,6 +70,8 @@ pub struct Job {
     pub is_forgotten: bool,
     /// The agent died between the last status and the knowledge of it, while the disk took nothing.
     pub may_contradict: bool,
+    /// The journal took something since the disk failed last.
+    pub is_written: bool,
     /// A power cut has taken what was written last.
     pub lost_power: bool,
 }
@@ -91,6 +95,7 @@ impl Job {
             unwritten: 0,
             is_forgotten: false,
             may_contradict: false,
+            is_written: false,
             lost_power: false,
         }
     }
@@ -196,12 +201,16 @@ impl Job {
             let unsettled = self.unsettled(place);
             assert_eq!(unsettled, None, "job {number}: its last status comes before its last piece: {told:?}");
         }
+        let is_noted = self.ended.is_some() || !self.is_written;
+        assert!(is_noted, "job {number}: its journal does not know its end: {told:?}");
         let is_refused = self.ways.iter().any(|way| !way.refused.is_empty());
         let expected = !self.is_cut_off && self.is_well() && !is_refused;
         let truth = format!("cut off {}, {:?}, refused {is_refused}", self.is_cut_off, self.exit);
         assert_eq!(told.successful, Some(expected), "job {number}: {told:?}, but {truth}");
         let amount = self.amount();
         let ran = told.message.contains(" delivered") || told.message.contains(" read, ");
+        let is_closed = |way: &Way| way.is_closed || way.is_deleted || way.is_given_up;
+        assert!(!ran || self.ways.iter().all(is_closed), "job {number}: a workspace was not told of the end: {told:?}");
         let never_started =
             self.booked.is_empty() && (self.exit.is_none() || self.executor == "unfit" || self.executor == "checked");
         assert!(ran || never_started || self.start_failed || self.lost_power, "job {number}: {told:?}");

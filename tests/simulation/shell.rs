@@ -95,6 +95,10 @@ impl World {
 
     fn append(&mut self, run: RunId, segment: u64, bytes: Vec<u8>) {
         let result = self.disk.append(run, segment, &bytes, self.now);
+        // A disk that takes nothing of one run is not asked to take the others.
+        for job in self.jobs.iter_mut().filter(|job| result.is_err() || job.run == Some(run)) {
+            job.is_written = result.is_ok();
+        }
         if result.is_ok() {
             self.note_append(run, segment, &bytes);
         } else {
@@ -122,6 +126,7 @@ impl World {
                         let note: Settled = serde_json::from_slice(payload).expect("a note");
                         let may_expire = now > job.ways[note.workspace].progress + retry_max;
                         job.on_settled(&note, may_expire);
+                        job.ways[note.workspace].is_given_up |= note.closed && may_expire;
                     }
                     Kind::Ended => {
                         let ended: Ended = serde_json::from_slice(payload).expect("a note");
