@@ -9,10 +9,13 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::engine::event::Range;
-use crate::frame::record::{self, DecodeError, HEADER_BYTES, Header, Kind};
+use crate::frame::record::{self, DecodeError, HEADER_BYTES, Kind};
 
 /// More than this is held by one worker at a time, so that a few huge hosts cannot fill the memory.
 pub const LARGE_BYTES_MIN: u64 = 4 << 20;
+
+/// Read at a time: what lies behind the last piece that fits is read in vain, and again for the next body.
+const STEP_BYTES: u64 = 128 << 10;
 
 /// The right to hold it.
 static LARGE: Mutex<()> = Mutex::new(());
@@ -22,6 +25,8 @@ static LARGE: Mutex<()> = Mutex::new(());
 pub struct Batch {
     turn: Option<MutexGuard<'static, ()>>,
     bytes: Vec<u8>,
+    /// Journal offset of the first of them.
+    start: u64,
     pieces: Vec<(Kind, Span<usize>)>,
     /// Journal offset behind the last piece.
     pub upto: u64,
@@ -30,7 +35,7 @@ pub struct Batch {
 impl Batch {
     /// Of a body without pieces.
     pub fn empty(at: u64) -> Batch {
-        Batch { turn: None, bytes: Vec::new(), pieces: Vec::new(), upto: at }
+        Batch { turn: None, bytes: Vec::new(), start: at, pieces: Vec::new(), upto: at }
     }
 
     /// At most `pieces_max` pieces from the beginning of the range, in records of about `bytes_max` together, but at least one.
@@ -38,45 +43,56 @@ impl Batch {
     pub fn read(path: &Path, range: Range, pieces_max: u32, bytes_max: u64) -> io::Result<Batch> {
         let file = File::open(path)?;
         let mut batch = Batch::empty(range.from);
-        let mut window = bytes_max.min(range.upto - range.from);
-        // Notes may stand before the first piece, more of them than fit into one window.
-        while batch.pieces.is_empty() && batch.upto < range.upto {
-            if window > LARGE_BYTES_MIN {
-                batch.turn.get_or_insert_with(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
+        while let Some(next_bytes) = batch.take_records(range.upto, pieces_max)? {
+            if batch.pieces.is_empty() {
+                batch.drop_notes();
             }
-            batch.bytes.resize(usize::try_from(window).unwrap_or(usize::MAX), 0);
-            file.read_exact_at(&mut batch.bytes, batch.upto - range.segment)?;
-            let passed = batch.take_records(pieces_max)?;
-            if passed == 0 {
-                // The first record is larger than the window.
-                let header = Header::decode(&batch.bytes).map_err(io::Error::other)?;
-                window = (HEADER_BYTES + header.payload_bytes) as u64;
+            let bytes_needed = batch.upto - batch.start + next_bytes as u64;
+            if bytes_needed > bytes_max && !batch.pieces.is_empty() {
+                break;
             }
-            batch.upto += passed as u64;
-            let left = range.upto - batch.upto;
-            if window > left {
-                window = if passed == 0 { return Err(torn()) } else { left };
-            }
+            let bytes = (batch.bytes.len() as u64 + STEP_BYTES).min(bytes_max).max(bytes_needed);
+            batch.read_on(&file, range, bytes.min(range.upto - batch.start))?;
         }
         Ok(batch)
     }
 
-    /// Finds the whole records in `bytes`, up to the last piece that may be taken; gives how many bytes they take.
-    fn take_records(&mut self, pieces_max: u32) -> io::Result<usize> {
-        let mut at = 0;
-        while self.pieces.len() < pieces_max as usize {
+    /// Finds the whole records in what was read, up to the last piece that may be taken; gives how many bytes the next one
+    /// needs, if there has to be one.
+    fn take_records(&mut self, upto: u64, pieces_max: u32) -> io::Result<Option<usize>> {
+        while self.upto < upto && self.len() < pieces_max {
+            let at = (self.upto - self.start) as usize;
             let found = match record::decode(&self.bytes[at..]) {
                 Ok(found) => found,
-                Err(DecodeError::Incomplete { .. }) => break,
+                Err(DecodeError::Incomplete { bytes_needed }) => return Ok(Some(bytes_needed)),
                 Err(damage) => return Err(io::Error::other(damage)),
             };
             let payload = at + HEADER_BYTES..at + found.bytes_used;
-            at = payload.end;
+            self.upto += found.bytes_used as u64;
             if found.kind.is_piece() {
                 self.pieces.push((found.kind, payload));
             }
         }
-        Ok(at)
+        Ok(None)
+    }
+
+    /// More notes may stand before the first piece than fit into one body.
+    fn drop_notes(&mut self) {
+        self.bytes.drain(..(self.upto - self.start) as usize);
+        self.start = self.upto;
+    }
+
+    /// Reads until there are so many bytes.
+    fn read_on(&mut self, file: &File, range: Range, bytes: u64) -> io::Result<()> {
+        let read = self.bytes.len();
+        if bytes <= read as u64 {
+            return Err(torn());
+        }
+        if bytes > LARGE_BYTES_MIN {
+            self.turn.get_or_insert_with(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        self.bytes.resize(usize::try_from(bytes).unwrap_or(usize::MAX), 0);
+        file.read_exact_at(&mut self.bytes[read..], self.start + read as u64 - range.segment)
     }
 
     /// In the order in which they were read.
@@ -116,6 +132,10 @@ mod tests {
                     ends.push(1000 + bytes.len() as u64);
                 }
             }
+            Rig::of(name, bytes, ends)
+        }
+
+        fn of(name: &str, bytes: Vec<u8>, ends: Vec<u64>) -> Rig {
             let path = std::env::temp_dir().join(format!("faraday-agent-batch-{}-{name}", std::process::id()));
             std::fs::write(&path, bytes).expect("written");
             Rig { path, ends }
@@ -146,6 +166,22 @@ mod tests {
         assert!(rig.read(two, 500, 60).1 >= three);
         assert_eq!(rig.read(three, 500, 60), (vec![5002], four));
         assert_eq!(rig.read(one, 500, 9), (vec![1], two));
+    }
+
+    /// However much follows: the pieces of a long journal must not cost more than those of a short one.
+    #[test]
+    fn little_more_is_read_than_taken() {
+        let mut bytes = Vec::new();
+        (0..10_000).for_each(|_| record::encode(Kind::Host, &[b'x'; 200], &mut bytes));
+        let upto = 1000 + bytes.len() as u64;
+        let rig = Rig::of("little", bytes, vec![upto; 4]);
+        let range = Range { segment: 1000, from: 1000, upto };
+        let batch = Batch::read(&rig.path, range, 500, 1_000_000).expect("readable");
+        assert_eq!((batch.len(), batch.upto), (500, 1000 + 500 * 209));
+        assert!(batch.bytes.len() as u64 <= 500 * 209 + STEP_BYTES, "{} bytes", batch.bytes.len());
+        let batch = Batch::read(&rig.path, range, u32::MAX, 1_000_000).expect("readable");
+        assert_eq!(u64::from(batch.len()), 1_000_000 / 209);
+        assert!(batch.pieces().all(|(_, piece)| piece == [b'x'; 200]));
     }
 
     #[test]
