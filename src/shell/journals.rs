@@ -92,7 +92,13 @@ impl Journals {
         let mut runs = Vec::new();
         for (run, mut segments) in found {
             segments.sort_unstable();
-            runs.extend(self.resume_run(run, segments)?);
+            match self.resume_run(run, segments) {
+                Ok(resumed) => runs.extend(resumed),
+                // A full disk, say, on which a damaged file cannot be copied: no reason not to deliver the others.
+                Err(error) => {
+                    log::error!("run {run}: its journal is left for the next start: it cannot be resumed: {error}")
+                }
+            }
         }
         Ok(runs)
     }

@@ -216,7 +216,11 @@ fn a_run_that_cannot_be_kept_waits_and_says_so() {
     let runs = agent.state_dir().join("runs");
     fs::remove_dir(&runs).expect("an empty directory");
     let id = server.run("e", json!({}), &["ws1"])[0];
-    let status = server.wait_status(id, |status| status.message.contains("waits: its journal cannot be made: No such file"), SOON);
+    let status = server.wait_status(
+        id,
+        |status| status.message.contains("waits: its journal cannot be made: No such file"),
+        SOON,
+    );
     assert_eq!(status.running, Some(true));
     assert!(!agent.dir().join("ran").exists());
     fs::create_dir(&runs).expect("a directory of our own");

@@ -180,3 +180,15 @@ fn a_next_file_that_has_no_head_yet_is_none() {
         assert_eq!(scratch.names(), ["7-0.journal"]);
     }
 }
+
+#[test]
+fn a_journal_that_cannot_be_resumed_now_keeps_no_other_from_it() {
+    let scratch = Scratch::new("unreadable");
+    let mut journals = scratch.journals();
+    journals.append(RUN, 0, &head()).expect("written");
+    // A directory cannot be read as a file, whoever asks.
+    fs::create_dir(scratch.0.join("runs/6-0.journal")).expect("made");
+    let resumed = scratch.journals().resume().expect("read");
+    assert_eq!(resumed.iter().map(|resumed| resumed.id).collect::<Vec<_>>(), [RUN]);
+    assert!(scratch.names().contains(&"6-0.journal".to_owned()), "left for the next start");
+}
