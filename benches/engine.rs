@@ -1,11 +1,14 @@
-//! How fast the stream of an executor is cut into hosts, and these are looked at for what the server would lose, in one process
-//! and without I/O: `cargo bench --bench engine`.
-//! The figures are bytes per second; compare them on one machine and in one run only.
+//! How fast the stream of an executor is cut into hosts, these are looked at for what the server would lose, mended and brought
+//! into the form of the journal, and what the engine itself costs: in one process and without I/O, `cargo bench --bench engine`.
+//! The figures are bytes per second, or items; compare them on one machine and in one run only.
 
-use divan::counter::BytesCount;
+#[path = "engine/machine.rs"]
+mod machine;
+
+use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 
-use faraday_agent::frame::record::{self, Kind};
+use faraday_agent::frame::record::{self, Kind, Replay};
 use faraday_agent::frame::{Framer, Piece};
 use faraday_agent::proto::repair::{self, Repairs};
 
@@ -96,8 +99,9 @@ fn stream(input: &str) -> Vec<u8> {
     }
 }
 
+/// Cutting is validation too: what comes out is valid JSON.
 #[divan::bench(args = ["short documents", "one large document"])]
-fn framing(bencher: Bencher, input: &str) {
+fn framing_and_validation(bencher: Bencher, input: &str) {
     let stream = stream(input);
     bencher
         .counter(BytesCount::new(stream.len()))
@@ -125,5 +129,94 @@ fn inspection(bencher: Bencher, input: &str) {
         for host in &hosts {
             assert!(repair::host(black_box(host), &mut repairs).is_none());
         }
+    });
+}
+
+/// A host that one rule has to mend, by the rule. `HOST` stands for what all hosts have.
+const MENDED: [(&str, &str); 14] = [
+    ("nul", r#"{HOST,"description":"a\u0000b"}"#),
+    ("lone surrogate", r#"{HOST,"description":"a\ud800b"}"#),
+    (
+        "duplicate",
+        r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","severity":"low","type":"Vulnerability"},{"name":"a","desc":"b","severity":"low","type":"Vulnerability"}]}"#,
+    ),
+    ("id", r#"{HOST,"id":7}"#),
+    ("shown", r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","metadata":{"creator":"x"}}]}"#),
+    ("owasp", r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","owasp":["A1"]}]}"#),
+    (
+        "ease of resolution",
+        r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","easeofresolution":"simple"},{"name":"c","desc":"d"}]}"#,
+    ),
+    (
+        "custom fields",
+        r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","custom_fields":{"x":"y"}},{"name":"c","desc":"d"}]}"#,
+    ),
+    ("reference", r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","refs":[{"name":"x"}]}]}"#),
+    ("run_date", r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","run_date":"2024-01-01T00:00:00"}]}"#),
+    ("port", r#"{HOST,"services":[{"name":"x","port":70000,"protocol":"tcp"}]}"#),
+    (
+        "status code",
+        r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","type":"VulnerabilityWeb","status_code":99999999999}]}"#,
+    ),
+    ("long text", r#"{HOST,"hostnames":["LONG"]}"#),
+    ("description", r#"{HOST,"vulnerabilities":[{"name":"a","description":"b"}]}"#),
+];
+
+#[divan::bench(args = MENDED.map(|(rule, _)| rule))]
+fn repair(bencher: Bencher, rule: &str) {
+    let (_, host) = MENDED.into_iter().find(|(name, _)| *name == rule).expect("a rule of the list");
+    let host = host.replace("HOST", r#""ip":"10.0.0.1""#).replace("LONG", &"x".repeat(3000));
+    bencher.counter(BytesCount::new(host.len())).counter(ItemsCount::new(1usize)).bench_local(|| {
+        let mut repairs = Repairs::default();
+        let mended = repair::host(black_box(host.as_bytes()), &mut repairs);
+        assert!(mended.is_some());
+        mended
+    });
+}
+
+/// What a run's journal holds of a stream.
+fn journal() -> Vec<u8> {
+    let mut records = Vec::new();
+    cut(&short_documents(), |bytes| record::encode(Kind::Host, bytes, &mut records));
+    records
+}
+
+#[divan::bench]
+fn journal_encoding(bencher: Bencher) {
+    let mut hosts = Vec::new();
+    cut(&short_documents(), |bytes| hosts.push(bytes.to_vec()));
+    let bytes: usize = hosts.iter().map(Vec::len).sum();
+    let mut records = Vec::with_capacity(2 * STREAM_BYTES);
+    bencher.counter(BytesCount::new(bytes)).counter(ItemsCount::new(hosts.len())).bench_local(|| {
+        records.clear();
+        hosts.iter().for_each(|host| record::encode(Kind::Host, black_box(host), &mut records));
+    });
+}
+
+/// As after a restart.
+#[divan::bench]
+fn journal_replay(bencher: Bencher) {
+    let records = journal();
+    bencher.counter(BytesCount::new(records.len())).bench_local(|| {
+        let (mut replay, mut count) = (Replay::default(), 0);
+        for chunk in black_box(&records).chunks(CHUNK_BYTES) {
+            replay.read(chunk, |_, _, _| count += 1).expect("sound");
+        }
+        count
+    });
+}
+
+/// As a worker does for a post.
+#[divan::bench]
+fn journal_decoding(bencher: Bencher) {
+    let records = journal();
+    bencher.counter(BytesCount::new(records.len())).bench_local(|| {
+        let (mut at, mut count) = (0, 0);
+        while at < records.len() {
+            let found = record::decode(black_box(&records[at..])).expect("sound");
+            at += found.bytes_used;
+            count += 1;
+        }
+        count
     });
 }

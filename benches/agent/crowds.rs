@@ -1,0 +1,87 @@
+//! Many executors at once: how much they get through together, how soon each is heard, and what they cost when they say nothing.
+
+use std::time::Duration;
+
+use super::generator::Job;
+use super::measure::{self, seconds};
+use super::rig::{Gate, Rig};
+use super::scenarios::Size;
+use super::sheet::{Chart, Goal, Sheet};
+
+/// The agent's reactor has the name of the program; beside it are the threads that post.
+const REACTOR: &str = "agent";
+
+/// The same number of documents, from ever more executors, each as fast as it is read.
+pub fn executors(size: Size, sheet: &mut Sheet) {
+    let documents = size.pick(1_000_000, 100_000);
+    for runs in [1, 10, 100, size.pick(1000, 200)] {
+        let gate = Gate::new();
+        let each = documents / runs;
+        let mut rig = Rig::start(&Job { documents: each, gate: Some(gate.path()), ..Job::default() });
+        rig.server.run("job", runs, each);
+        rig.server.wait_running();
+        let begun_ns = measure::unix_ns();
+        let _open = gate.open();
+        let counts = rig.finish(runs * each, sheet);
+        let rate = counts.hosts as f64 / seconds(begun_ns, counts.last_ns);
+        sheet.put(&format!("{runs} executors at once"), "documents/s", rate);
+        sheet.put(&format!("{runs} executors at once: peak memory"), "MiB", rig.peak_mib());
+        sheet.point(Chart::Throughput, "agent", runs as f64, rate);
+    }
+}
+
+/// A thousand scanners, each of which finds something a hundred times a second.
+pub fn crowd(size: Size, sheet: &mut Sheet) {
+    let (runs, each) = (size.pick(1000, 100), 100);
+    let gate = Gate::new();
+    let gate_path = Some(gate.path());
+    let job = Job { documents: each, rate: Some(100), stamped: true, gate: gate_path, ..Job::default() };
+    let mut rig = Rig::start(&job);
+    rig.server.run("job", runs, each);
+    rig.server.wait_running();
+    let before = rig.cpu();
+    let _open = gate.open();
+    std::thread::sleep(Duration::from_millis(300));
+    let reactors = reactors(rig.agent.pid());
+    rig.finish(runs * each, sheet);
+    for (percent, us) in rig.server.latencies_us() {
+        sheet.point(Chart::Latency, &format!("{runs} executors, 100 documents/s each"), percent, us / 1e3);
+        match percent {
+            50.0 => sheet.put("crowd: p50", "ms", us / 1e3),
+            99.0 => sheet.put_goal("crowd: p99", "ms", us / 1e3, Goal::Below(50.0)),
+            _ => {}
+        }
+    }
+    sheet.put_goal("crowd: peak memory", "MiB", rig.peak_mib(), Goal::Below(32.0));
+    sheet.put_goal("crowd: reactor threads", "", reactors as f64, Goal::Below(2.0));
+    let cpu_us = (rig.cpu() - before).as_secs_f64() * 1e6 / (runs * each) as f64;
+    sheet.put("crowd: CPU a document", "µs", cpu_us);
+}
+
+/// Threads that are neither workers that post nor short ones that dial or sync.
+fn reactors(pid: u32) -> usize {
+    measure::thread_names(pid).iter().filter(|name| *name == REACTOR).count()
+}
+
+/// A thousand executors that wait for something.
+pub fn thousand_idle(size: Size, sheet: &mut Sheet) {
+    let runs = size.pick(1000, 100);
+    let gate = Gate::new();
+    let mut rig = Rig::start(&Job { documents: 0, gate: Some(gate.path()), ..Job::default() });
+    let pid = rig.agent.pid();
+    let begun_ns = rig.server.run("job", runs, 0);
+    rig.server.wait_running();
+    let started = seconds(begun_ns, measure::unix_ns());
+    // What their starts have left to do is done then: journals are brought to the disk within a second.
+    std::thread::sleep(Duration::from_millis(2500));
+    let window = Duration::from_secs(size.pick(5, 1));
+    let before = measure::voluntary_switches(pid);
+    std::thread::sleep(window);
+    let woken = (measure::voluntary_switches(pid) - before) as f64 / window.as_secs_f64();
+    sheet.put(&format!("{runs} idle executors: started in"), "s", started);
+    sheet.put(&format!("{runs} idle executors: resident"), "MiB", measure::resident_mib(pid));
+    sheet.put(&format!("{runs} idle executors: threads"), "", measure::thread_count(pid) as f64);
+    sheet.put(&format!("{runs} idle executors: wake-ups a second"), "", woken);
+    let _open = gate.open();
+    rig.finish(0, sheet);
+}
