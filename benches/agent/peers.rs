@@ -21,6 +21,8 @@ const DOCUMENTS_A_POST: usize = 500;
 const WITHIN: Duration = Duration::from_secs(120);
 /// The Python agent sleeps for a second after each line, so a few are enough to see how many it takes.
 const PYTHON_DOCUMENTS: u64 = 5;
+/// Its own command, with a websocket from the beginning.
+const PYTHON_AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/python_agent.py");
 const PYTHON: &str = "Python agent 3.9.1";
 const SET_UP: &str = "is not installed: benches/peers/setup";
 
@@ -46,7 +48,7 @@ pub fn peers(size: Size, sheet: &mut Sheet) {
     }
     // Once is enough for a program that sleeps.
     let known = sheet.find("peers", PYTHON, "rate").is_some();
-    match installed(&[concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench/peers/python/bin/faraday-dispatcher")]) {
+    match installed(&[concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench/peers/python/bin/python")]) {
         Some(program) if !known => python(&program, sheet),
         Some(_) => {}
         None => sheet.remark(format!("the Python agent {SET_UP}")),
@@ -194,7 +196,12 @@ fn python(program: &Path, sheet: &mut Sheet) {
     });
     let config = dir.write("dispatcher.yaml", format!("{config:#}\n"));
     let mut command = Command::new(program);
-    command.args(["run", "--config-file"]).arg(config).current_dir(dir.path()).env("HOME", dir.path());
+    command
+        .arg(PYTHON_AGENT)
+        .args(["run", "--config-file"])
+        .arg(config)
+        .current_dir(dir.path())
+        .env("HOME", dir.path());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let running = Running(command.spawn().expect("the Python agent starts"));
     let pid = running.0.id();

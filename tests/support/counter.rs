@@ -20,6 +20,7 @@ pub struct Counts {
     pub hosts: u64,
     /// Hosts whose id had been seen before.
     pub repeats: u64,
+    /// When the first and the last body with a host were there.
     pub first: Option<Instant>,
     pub last: Option<Instant>,
     seen: Seen,
@@ -92,8 +93,10 @@ impl Counter {
         counts.hosts += hosts;
         let repeats = ids.into_iter().filter(|id| !counts.seen.insert(*id)).count();
         counts.repeats += repeats as u64;
-        counts.first.get_or_insert(at);
-        counts.last = Some(at);
+        if hosts > 0 {
+            counts.first.get_or_insert(at);
+            counts.last = Some(at);
+        }
     }
 
     pub fn counts(&self) -> Counts {
