@@ -14,7 +14,7 @@ use super::world::{Happening, World};
 pub enum Fault {
     Mood,
     MoodEnds,
-    Workspace(String),
+    Workspace,
     WorkspaceEnds(String),
     Cut,
     Hole,
@@ -49,7 +49,7 @@ impl World {
         let faults = self.plan.faults.clone();
         let lists = [
             (faults.moods, Fault::Mood),
-            (faults.workspace_moods, Fault::Workspace(String::new())),
+            (faults.workspace_moods, Fault::Workspace),
             (faults.cuts, Fault::Cut),
             (faults.holes, Fault::Hole),
             (faults.disk_full, Fault::DiskFull),
@@ -87,7 +87,7 @@ impl World {
                 self.over_after(120, Fault::MoodEnds);
             }
             Fault::MoodEnds => self.server.mood = Mood::Fine,
-            Fault::Workspace(_) => {
+            Fault::Workspace => {
                 self.stats.fault("workspaces switched off");
                 let name = self.random.pick(&WORKSPACES).to_owned();
                 let status = self.random.pick(&[401, 403, 404]);

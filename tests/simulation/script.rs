@@ -74,7 +74,6 @@ pub struct Script {
     pub ignores_term: bool,
     pub holder: Option<Holder>,
     pub pieces: Vec<Tag>,
-    pub exit: Exit,
     /// Something is printed that looks like findings and cannot be delivered.
     pub is_spoilt: bool,
 }
@@ -93,7 +92,6 @@ impl Script {
                 .chance(100)
                 .then(|| Holder { lasts: random.millis(100, 20_000), is_of_group: random.chance(600) }),
             pieces: Vec::new(),
-            exit,
             is_spoilt: false,
         };
         let text = script.print(job, faults, random);
@@ -110,7 +108,7 @@ impl Script {
     pub fn of_check(is_well: bool, random: &mut Random) -> Script {
         let exit = Exit::Code(if is_well { 0 } else { 1 });
         let steps = vec![Step::Print(b"checking\n".to_vec()), Step::Wait(random.millis(0, 2000)), Step::Exit(exit)];
-        Script { steps, ignores_term: false, holder: None, pieces: Vec::new(), exit, is_spoilt: false }
+        Script { steps, ignores_term: false, holder: None, pieces: Vec::new(), is_spoilt: false }
     }
 
     fn print(&mut self, job: usize, faults: &Faults, random: &mut Random) -> String {

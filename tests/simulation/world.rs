@@ -41,7 +41,6 @@ pub enum Happening {
 }
 
 pub struct World {
-    pub seed: u64,
     pub plan: Plan,
     pub random: Random,
     pub trace: bool,
@@ -79,7 +78,6 @@ impl World {
         let mut random = Random::new(seed);
         let plan = Plan::new(&mut random);
         let mut world = World {
-            seed,
             chaos_until: plan.chaos,
             plan,
             random,
