@@ -43,7 +43,10 @@ pub struct Disk {
     /// Who was the last to try a disk that fails.
     tried: RunId,
     unsynced: BTreeSet<RunId>,
-    syncing: bool,
+    /// Those whose writes are being brought to the disk.
+    syncing: Option<Vec<RunId>>,
+    /// Why the last sync came to nothing.
+    sync_trouble: Option<String>,
 }
 
 impl Disk {
@@ -55,7 +58,8 @@ impl Disk {
             unwritten: BTreeSet::new(),
             tried: RunId(0),
             unsynced: BTreeSet::new(),
-            syncing: false,
+            syncing: None,
+            sync_trouble: None,
         }
     }
 
@@ -165,29 +169,42 @@ impl Disk {
         } else if !self.unwritten.is_empty() {
             timers.hasten(Timer::Write, now);
         }
-        if !self.unsynced.is_empty() && !self.syncing {
-            timers.hasten(Timer::Sync, now + self.limits.sync_after);
+        if !self.unsynced.is_empty() && self.syncing.is_none() {
+            let pause = if self.sync_trouble.is_some() { RETRY_AFTER } else { self.limits.sync_after };
+            timers.hasten(Timer::Sync, now + pause);
         }
     }
 
     /// The journals whose last writes may not be on disk yet; none while others are being synced.
     pub fn take_unsynced(&mut self) -> Vec<RunId> {
-        self.syncing = !self.unsynced.is_empty();
-        std::mem::take(&mut self.unsynced).into_iter().collect()
+        let runs: Vec<RunId> = std::mem::take(&mut self.unsynced).into_iter().collect();
+        self.syncing = (!runs.is_empty()).then(|| runs.clone());
+        runs
     }
 
     pub fn on_synced(&mut self, result: Result<(), String>) {
-        self.syncing = false;
-        if let Err(words) = result {
-            log::error!(
-                "the journals cannot be brought to the disk: {words}; a power cut now may cost what was read last"
-            );
+        let runs = self.syncing.take().unwrap_or_default();
+        let trouble = result.err();
+        match &trouble {
+            Some(words) if self.sync_trouble.is_none() => log::error!(
+                "the journals cannot be brought to the disk: {words}; a power cut now may cost what was read since; tried \
+                 again every second"
+            ),
+            None if self.sync_trouble.is_some() => log::info!("the journals are on the disk again"),
+            _ => {}
         }
+        if trouble.is_some() {
+            self.unsynced.extend(runs);
+        }
+        self.sync_trouble = trouble;
     }
 
     pub fn forget(&mut self, run: RunId, bytes: u64) {
         self.unwritten.remove(&run);
         self.unsynced.remove(&run);
+        if let Some(syncing) = &mut self.syncing {
+            syncing.retain(|other| *other != run);
+        }
         self.on_freed(bytes);
     }
 }

@@ -26,6 +26,8 @@ pub struct Resumed {
     /// How many pieces were read.
     pub hosts: u64,
     pub credentials: u64,
+    /// Not all of what was written could be read back.
+    pub is_damaged: bool,
     has_head: bool,
 }
 
@@ -41,6 +43,7 @@ impl Resumed {
             ended: None,
             hosts: 0,
             credentials: 0,
+            is_damaged: false,
             has_head: false,
         }
     }
@@ -75,8 +78,10 @@ impl Resumed {
 
     fn on_head(&mut self, payload: &[u8]) {
         if let Some(head) = self.note::<Head>(payload) {
-            self.hosts = self.hosts.max(head.hosts);
-            self.credentials = self.credentials.max(head.credentials);
+            // What the files before this one held counts if they are gone because it was settled.
+            if self.segments.len() == 1 {
+                (self.hosts, self.credentials) = (head.hosts, head.credentials);
+            }
             self.head = head;
             self.has_head = true;
         }

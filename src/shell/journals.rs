@@ -4,6 +4,7 @@
 
 mod reserve;
 mod scan;
+mod unsynced;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -16,6 +17,7 @@ use crate::engine::event::RunId;
 use crate::engine::resume::Resumed;
 
 use reserve::Reserve;
+use unsynced::Unsynced;
 
 const SUFFIX: &str = ".journal";
 /// What cannot be read is not looked at again, and not removed.
@@ -47,10 +49,9 @@ pub struct Journals {
     open: HashMap<RunId, Open>,
     /// Where the files of each run begin, oldest first.
     segments: HashMap<RunId, Vec<u64>>,
-    /// Files that were left behind for a next one before they were synced.
-    unsynced: HashMap<RunId, Vec<Arc<File>>>,
-    /// A file was made since the directory was synced.
-    is_directory_unsynced: bool,
+    unsynced: Unsynced,
+    /// What is being brought to the disk at present.
+    syncing: Unsynced,
     reserve: Reserve,
 }
 
@@ -63,8 +64,8 @@ impl Journals {
             directory,
             open: HashMap::new(),
             segments: HashMap::new(),
-            unsynced: HashMap::new(),
-            is_directory_unsynced: false,
+            unsynced: Unsynced::default(),
+            syncing: Unsynced::default(),
             reserve: Reserve::new(state_dir.join("reserve")),
         })
     }
@@ -120,10 +121,12 @@ impl Journals {
             written = self.open(run, segment, is_new, bytes);
         }
         let left = self.open.insert(run, written?);
-        self.unsynced.entry(run).or_default().extend(left.map(|left| left.file));
+        if let Some(left) = left {
+            self.unsynced.add_file(run, left.segment, left.file);
+        }
         if is_new {
             self.segments.entry(run).or_default().push(segment);
-            self.is_directory_unsynced = true;
+            self.unsynced.add_name();
         }
         Ok(())
     }
@@ -144,23 +147,29 @@ impl Journals {
         }
     }
 
-    /// What has to be done, on some other thread, to bring to the disk what was appended to these runs' journals.
+    /// What has to be done, on some other thread, to bring to the disk what was appended to these runs' journals. Then
+    /// `on_synced` has to be called.
     pub fn sync(&mut self, runs: &[RunId]) -> impl FnOnce() -> io::Result<()> + Send + 'static {
-        let mut files = Vec::new();
-        for run in runs {
-            files.extend(self.unsynced.remove(run).unwrap_or_default());
-            files.extend(self.open.get(run).map(|open| open.file.clone()));
+        for (run, open) in runs.iter().filter_map(|run| Some((*run, self.open.get(run)?))) {
+            self.unsynced.add_file(run, open.segment, open.file.clone());
         }
-        let directory = std::mem::take(&mut self.is_directory_unsynced).then(|| self.directory.clone());
-        move || {
-            files.iter().try_for_each(|file| file.sync_data())?;
-            // A new name is safe only when the directory is on disk too.
-            directory.map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+        self.syncing = std::mem::take(&mut self.unsynced);
+        let (syncing, directory) = (self.syncing.clone(), self.directory.clone());
+        move || syncing.bring(&directory)
+    }
+
+    pub fn on_synced(&mut self, is_done: bool) {
+        let syncing = std::mem::take(&mut self.syncing);
+        if !is_done {
+            self.unsynced.put_back(syncing);
         }
+        self.reserve.restore();
     }
 
     /// Brings everything to the disk that is not there yet; for the end of the program.
     pub fn sync_all(&mut self) -> io::Result<()> {
+        // One that is under way may not come to its end.
+        self.on_synced(false);
         let runs: Vec<RunId> = self.open.keys().copied().collect();
         self.sync(&runs)()
     }
@@ -170,21 +179,24 @@ impl Journals {
         self.directory.join(format!("{run}-{segment}{SUFFIX}"))
     }
 
-    /// Removes the run's files that begin before this offset.
+    /// Removes the run's files that begin before this offset, as soon as those behind them are on disk.
     pub fn trim(&mut self, run: RunId, before: u64) {
         let segments = self.segments.entry(run).or_default();
         let kept = segments.split_off(segments.partition_point(|segment| *segment < before));
         for segment in std::mem::replace(segments, kept) {
-            self.remove(run, segment);
+            let path = self.path(run, segment);
+            self.unsynced.add_spent(run, path);
         }
-        self.unsynced.remove(&run);
-        self.reserve.restore();
+        self.unsynced.drop_before(run, before);
     }
 
     /// Removes the run's journal; a damaged one is put out of the way.
     pub fn forget(&mut self, run: RunId, damaged: bool) {
         self.open.remove(&run);
-        self.unsynced.remove(&run);
+        for path in [self.unsynced.forget(run), self.syncing.forget(run)].concat() {
+            // A sync that is under way may have been faster.
+            let _ = fs::remove_file(path);
+        }
         for segment in self.segments.remove(&run).unwrap_or_default() {
             if damaged {
                 self.put_out_of_the_way(run, segment);
@@ -203,12 +215,19 @@ impl Journals {
 
     fn put_out_of_the_way(&self, run: RunId, segment: u64) {
         let path = self.path(run, segment);
-        let aside = path.with_extension(&DAMAGED_SUFFIX[1..]);
+        let aside = damaged_name(&path);
         match fs::rename(&path, &aside) {
             Ok(()) => log::error!("run {run}: a damaged part of its journal is kept as {}", aside.display()),
             Err(error) => log::error!("run {run}: the damaged journal {} cannot be renamed: {error}", path.display()),
         }
     }
+}
+
+/// A name for what is damaged that nothing has yet.
+fn damaged_name(path: &Path) -> PathBuf {
+    let numbers = (1..).map(|number| path.with_extension(format!("{number}{DAMAGED_SUFFIX}")));
+    let mut names = std::iter::once(path.with_extension(&DAMAGED_SUFFIX[1..])).chain(numbers);
+    names.find(|name| !name.exists()).unwrap_or_default()
 }
 
 /// `RUN-START.journal`.

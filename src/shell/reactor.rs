@@ -235,6 +235,7 @@ impl Reactor {
         let sync = self.journals.sync(runs);
         let job = move || Done::Synced(sync().map_err(|error| error.to_string()));
         let error = self.workers.alone("sync", job).err()?;
+        self.journals.on_synced(false);
         Some(Event::Synced { result: Err(format!("a thread to sync with could not be started: {error}")) })
     }
 
@@ -298,7 +299,10 @@ impl Reactor {
                 Done::Token(Err(failure)) => self.handle(Event::TokenFailed(failure)),
                 Done::Token(Ok(token)) => self.handle(Event::TokenFetched(token)),
                 Done::Posted(posted) => self.handle(Event::Posted(posted)),
-                Done::Synced(result) => self.handle(Event::Synced { result }),
+                Done::Synced(result) => {
+                    self.journals.on_synced(result.is_ok());
+                    self.handle(Event::Synced { result });
+                }
             }
         }
     }

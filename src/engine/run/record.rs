@@ -18,6 +18,9 @@ use crate::proto::message::RunCommand;
 
 use super::{Run, Stage};
 
+const DAMAGED: &str = "; a part of its journal was damaged, and what stood there could not be delivered (what is left of it is \
+                       in a .damaged file in the directory runs of the agent's state directory)";
+
 /// Notes that are to be written.
 #[derive(Debug, Default)]
 pub struct Unsaid {
@@ -113,7 +116,7 @@ impl Run {
 
     /// The run that an earlier agent left, to be settled and told.
     pub fn resume(resumed: Resumed, executors: &[Arc<Executor>], agent_name: Arc<str>, agenda: &mut Agenda) -> Run {
-        let Resumed { id, head, segments, end, settled, group, ended, hosts, credentials, .. } = resumed;
+        let Resumed { id, head, segments, end, settled, group, ended, hosts, credentials, is_damaged, .. } = resumed;
         let started = UNIX_EPOCH + Duration::from_micros(head.started_us);
         let known = executors.iter().find(|executor| executor.name == head.executor);
         let executor = known.cloned().unwrap_or_else(|| Arc::new(Executor::unknown(&head.executor)));
@@ -132,6 +135,10 @@ impl Run {
         run.open_deliveries(settled);
         let ran = group.is_some() || hosts + credentials > 0;
         run.ended = Some(ended.unwrap_or_else(|| cut_off(ran, since(started, agenda))));
+        if let Some(ended) = run.ended.as_mut().filter(|_| is_damaged) {
+            ended.well = false;
+            ended.remarks.push_str(DAMAGED);
+        }
         run.unsaid.ended = true;
         run.group = group;
         run.stage = Stage::Settling;

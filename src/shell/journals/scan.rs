@@ -8,7 +8,7 @@ use crate::engine::event::RunId;
 use crate::engine::resume::Resumed;
 use crate::frame::record::{DecodeError, Replay};
 
-use super::Journals;
+use super::{Journals, damaged_name};
 
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -27,12 +27,15 @@ impl Journals {
     pub(super) fn resume_run(&mut self, run: RunId, segments: Vec<u64>) -> io::Result<Option<Resumed>> {
         let mut resumed = Resumed::new(run);
         let (first, last) = (segments.first().copied(), segments.last().copied());
-        let mut kept = Vec::new();
+        let (mut kept, mut begun) = (Vec::new(), None);
         for segment in segments {
             let scanned = self.scan(run, segment, &mut resumed)?;
-            if scanned.end < scanned.bytes {
-                self.mend(run, segment, &scanned, Some(segment) == last)?;
+            if scanned.end < scanned.bytes && self.mend(run, segment, &scanned, Some(segment) == last)? {
+                resumed.is_damaged = true;
             }
+            // The next file says where this one ended when it was whole.
+            resumed.is_damaged |= begun.is_some_and(|end| end != segment);
+            begun = Some(segment + scanned.end);
             // A file that a crash kept from having its head is none.
             if scanned.end == 0 && Some(segment) != first {
                 self.remove(run, segment);
@@ -42,10 +45,14 @@ impl Journals {
         }
         self.segments.insert(run, kept);
         if !resumed.is_known() {
-            log::info!(
-                "run {run}: an agent ended before it had written down whose run this was; nothing had been read"
-            );
-            self.forget(run, resumed.end > 0);
+            let damaged = resumed.is_damaged || resumed.end > 0;
+            match damaged {
+                true => log::error!("run {run}: its journal does not tell whose run it was; it cannot be delivered"),
+                false => log::info!(
+                    "run {run}: an agent ended before it had written down whose run this was; nothing had been read"
+                ),
+            }
+            self.forget(run, damaged);
             return Ok(None);
         }
         Ok(Some(resumed))
@@ -74,24 +81,25 @@ impl Journals {
     }
 
     /// Cuts the file behind its last whole record. At the end of a journal that is what a crash leaves; anywhere else, or where
-    /// whole records may follow, a copy of the file is kept.
-    fn mend(&self, run: RunId, segment: u64, scanned: &Scanned, is_last: bool) -> io::Result<()> {
+    /// whole records may follow, a copy of the file is kept. Whether one was.
+    fn mend(&self, run: RunId, segment: u64, scanned: &Scanned, is_last: bool) -> io::Result<bool> {
         let path = self.path(run, segment);
         let torn = scanned.bytes - scanned.end;
-        match scanned.damage {
-            Some(damage) if !is_last || self.holds_more_than_zeros(run, segment, scanned.end)? => {
-                let copy = path.with_extension("damaged");
-                std::fs::copy(&path, &copy)?;
-                let copy = copy.display();
-                log::error!(
-                    "run {run}: its journal is damaged, {torn} bytes cannot be read ({damage}); kept as {copy}"
-                );
-            }
-            _ => log::info!("run {run}: {torn} bytes at the end of its journal were torn by a crash; cutting them off"),
+        let is_damaged =
+            !is_last || (scanned.damage.is_some() && self.holds_more_than_zeros(run, segment, scanned.end)?);
+        if is_damaged {
+            let copy = damaged_name(&path);
+            std::fs::copy(&path, &copy)?;
+            let why = scanned.damage.map(|damage| format!(" ({damage})")).unwrap_or_default();
+            let copy = copy.display();
+            log::error!("run {run}: its journal is damaged, {torn} bytes cannot be read{why}; kept as {copy}");
+        } else {
+            log::info!("run {run}: {torn} bytes at the end of its journal were torn by a crash; cutting them off");
         }
         let file = OpenOptions::new().write(true).open(&path)?;
         file.set_len(scanned.end)?;
-        file.sync_all()
+        file.sync_all()?;
+        Ok(is_damaged)
     }
 
     /// Zeros are what a power cut leaves of bytes that were never brought to the disk.

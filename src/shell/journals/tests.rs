@@ -59,10 +59,11 @@ fn appends_trims_syncs_and_forgets() {
     journals.append(RUN, 6, b"three").expect("written");
     assert_eq!(scratch.names(), ["7-0.journal", "7-6.journal"]);
     assert_eq!(journals.newest().expect("read"), Some(RUN));
-    journals.sync(&[RUN])().expect("synced");
     journals.trim(RUN, 6);
-    assert_eq!(scratch.names(), ["7-6.journal"]);
+    assert_eq!(scratch.names(), ["7-0.journal", "7-6.journal"], "what is behind it is not on disk yet");
     journals.sync(&[RUN, RunId(8)])().expect("synced");
+    journals.on_synced(true);
+    assert_eq!(scratch.names(), ["7-6.journal"]);
     journals.forget(RUN, false);
     assert_eq!(scratch.names(), Vec::<String>::new());
 }
@@ -106,6 +107,7 @@ fn damage_before_the_end_costs_what_is_behind_it_and_a_copy_is_kept() {
     journals.append(RUN, 0, &bytes).expect("written");
     let resumed = scratch.journals().resume().expect("read");
     assert_eq!((resumed[0].hosts, resumed[0].end), (0, head().len() as u64));
+    assert!(resumed[0].is_damaged);
     assert_eq!(scratch.names(), ["7-0.damaged", "7-0.journal"]);
     assert_eq!(fs::read(scratch.0.join("runs/7-0.damaged")).expect("kept"), bytes);
 }
@@ -149,6 +151,8 @@ fn a_next_file_is_begun_with_the_room_that_is_kept_for_it() {
     journals.append(RUN, next, &head()).expect("written");
     assert!(!scratch.0.join("reserve").exists(), "it has yielded");
     journals.trim(RUN, next);
+    journals.sync(&[])().expect("synced");
+    journals.on_synced(true);
     assert!(scratch.0.join("reserve").exists(), "there is room again");
     assert_eq!(scratch.names(), [format!("7-{next}.journal")]);
 }
@@ -191,4 +195,40 @@ fn a_journal_that_cannot_be_resumed_now_keeps_no_other_from_it() {
     let resumed = scratch.journals().resume().expect("read");
     assert_eq!(resumed.iter().map(|resumed| resumed.id).collect::<Vec<_>>(), [RUN]);
     assert!(scratch.names().contains(&"6-0.journal".to_owned()), "left for the next start");
+}
+
+#[test]
+fn a_sync_that_came_to_nothing_is_done_by_the_next_one() {
+    let scratch = Scratch::new("failed-sync");
+    let mut journals = scratch.journals();
+    journals.append(RUN, 0, b"one").expect("written");
+    journals.append(RUN, 3, b"two").expect("written");
+    journals.append(RUN, 6, b"three").expect("written");
+    journals.trim(RUN, 3);
+    drop(journals.sync(&[RUN]));
+    journals.on_synced(false);
+    assert_eq!(scratch.names().len(), 3);
+    let sync = journals.sync(&[]);
+    assert!(format!("{:?}", journals.syncing).contains("segment: 3"), "left behind, and still needed");
+    sync().expect("synced");
+    assert_eq!(scratch.names(), ["7-3.journal", "7-6.journal"]);
+}
+
+/// A first file that lost hosts at its end, and a second one that says that all was well.
+#[test]
+fn a_gap_between_files_is_no_success() {
+    for is_torn in [false, true] {
+        let scratch = Scratch::new(&format!("gap-{is_torn}"));
+        let mut journals = scratch.journals();
+        let whole = [head(), host(), host()].concat();
+        let kept = whole.len() - if is_torn { 5 } else { host().len() };
+        journals.append(RUN, 0, &whole[..kept]).expect("written");
+        let mut second = head();
+        let ended = note::Ended { well: true, ran: true, ..note::Ended::default() };
+        note::write(Kind::Ended, &ended, &mut second);
+        journals.append(RUN, whole.len() as u64, &second).expect("written");
+        let resumed = scratch.journals().resume().expect("read").pop().expect("a run");
+        assert_eq!((resumed.hosts, resumed.is_damaged), (1, true));
+        assert_eq!(scratch.names().contains(&"7-0.damaged".to_owned()), is_torn, "{:?}", scratch.names());
+    }
 }
