@@ -161,6 +161,7 @@ fn way(number: usize, place: usize, deleted: u64, random: &mut Random) -> Way {
         progress: Duration::ZERO,
         is_closed: false,
         is_given_up: false,
+        noted: (0, false),
         shown: None,
         last: None,
     }

@@ -45,6 +45,8 @@ impl World {
         }
         let bytes = self.disk.bytes();
         assert!(bytes <= self.plan.journal_bytes_max as usize + HELD_BYTES_MAX, "journals of {bytes} bytes");
+        let reads = self.children.iter().find(|(_, child)| child.wanted);
+        assert!(reads.is_none() || !self.is_disk_failing, "it reads what it cannot write");
         self.check_synced();
         self.check_shown();
     }

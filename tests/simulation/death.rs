@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use faraday_agent::engine::Engine;
 use faraday_agent::engine::event::Action;
+use faraday_agent::engine::resume::Resumed;
 
 use super::world::{Happening, World};
 
@@ -31,7 +32,10 @@ impl World {
             (job.ended, job.is_cut_off) = (found.ended.clone(), found.ended.as_ref().is_none_or(|ended| ended.cut_off));
             assert_eq!(found.hosts + found.credentials, job.booked.len() as u64, "job {}", job.number);
         }
-        self.is_power_cut = false;
+        (self.is_power_cut, self.is_disk_failing) = (false, false);
+        for (way, note) in self.noted(&resumed) {
+            self.jobs[way.0].ways[way.1].noted = note;
+        }
         let seed = self.random.next();
         let first_run = self.first_run();
         let profile = self.plan.profile(first_run, seed);
@@ -40,6 +44,19 @@ impl World {
         self.trace(|_| format!("an agent starts with {} journals", resumed.len()));
         self.engine = Some(Engine::new(profile, resumed, now));
         self.perform_all();
+    }
+
+    /// What the journals that were found say of each workspace.
+    fn noted(&self, resumed: &[Resumed]) -> Vec<((usize, usize), (u64, bool))> {
+        let notes = resumed.iter().flat_map(|found| {
+            let job = self.job_of(found.id);
+            let places = 0..self.jobs[job].ways.len();
+            places.map(move |place| {
+                let note = found.settled.get(place).map_or((0, false), |note| (note.upto, note.closed));
+                ((job, place), note)
+            })
+        });
+        notes.collect()
     }
 
     /// Before `action` is carried out, or in the middle of it.

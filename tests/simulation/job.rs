@@ -39,6 +39,8 @@ pub struct Way {
     pub is_closed: bool,
     /// Waiting for it took longer than the agent waits.
     pub is_given_up: bool,
+    /// How far it has got and whether it is closed, as the journal says.
+    pub noted: (u64, bool),
     /// What the server shows.
     pub shown: Option<Told>,
     pub last: Option<Told>,
@@ -201,8 +203,10 @@ impl Job {
             let unsettled = self.unsettled(place);
             assert_eq!(unsettled, None, "job {number}: its last status comes before its last piece: {told:?}");
         }
-        let is_noted = self.ended.is_some() || !self.is_written;
-        assert!(is_noted, "job {number}: its journal does not know its end: {told:?}");
+        let end = self.booked.last().map_or(0, |(end, _)| *end);
+        let has_arrived = |way: &Way| way.noted.0 >= end && (way.noted.1 || way.is_deleted);
+        let is_noted = self.ended.as_ref().is_some_and(|ended| !ended.ran || self.ways.iter().all(has_arrived));
+        assert!(is_noted || !self.is_written, "job {number}: its journal does not know its end: {told:?}");
         let is_refused = self.ways.iter().any(|way| !way.refused.is_empty());
         let expected = !self.is_cut_off && self.is_well() && !is_refused;
         let truth = format!("cut off {}, {:?}, refused {is_refused}", self.is_cut_off, self.exit);

@@ -36,6 +36,8 @@ impl World {
             Action::Read { run, wanted } => {
                 let child = self.children.get_mut(&run).unwrap_or_else(|| panic!("run {run}: nobody to read from"));
                 child.wanted = wanted;
+                // It may have nothing left to write, and so nothing to find out with.
+                self.is_disk_failing &= !wanted;
                 let serial = child.serial;
                 self.child_changed(run, serial);
             }
@@ -95,6 +97,7 @@ impl World {
 
     fn append(&mut self, run: RunId, segment: u64, bytes: Vec<u8>) {
         let result = self.disk.append(run, segment, &bytes, self.now);
+        self.is_disk_failing = result.is_err();
         // A disk that takes nothing of one run is not asked to take the others.
         for job in self.jobs.iter_mut().filter(|job| result.is_err() || job.run == Some(run)) {
             job.is_written = result.is_ok();
@@ -126,7 +129,9 @@ impl World {
                         let note: Settled = serde_json::from_slice(payload).expect("a note");
                         let may_expire = now > job.ways[note.workspace].progress + retry_max;
                         job.on_settled(&note, may_expire);
-                        job.ways[note.workspace].is_given_up |= note.closed && may_expire;
+                        let way = &mut job.ways[note.workspace];
+                        way.is_given_up |= note.closed && may_expire;
+                        way.noted = (note.upto, note.closed);
                     }
                     Kind::Ended => {
                         let ended: Ended = serde_json::from_slice(payload).expect("a note");

@@ -60,6 +60,8 @@ pub struct World {
     pub is_power_cut: bool,
     /// Since when a stop has been asked for.
     pub stopping: Option<Duration>,
+    /// The last write failed, and the agent has not tried to go on since.
+    pub is_disk_failing: bool,
     /// The server has said no for good.
     pub is_barred: bool,
     pub next_run: u64,
@@ -93,6 +95,7 @@ impl World {
             dies_by_power: false,
             is_power_cut: false,
             stopping: None,
+            is_disk_failing: false,
             is_barred: false,
             next_run: 1,
             disk: Disk::default(),
