@@ -78,8 +78,8 @@ struct Ahead {
 /// What an answer came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answered {
-    /// Whether the server, or the disk, answered at all.
-    pub reachable: bool,
+    /// Whether the server answered at all; `None` if it was not asked.
+    pub reachable: Option<bool>,
     /// The number of the post, if the server took it and it had pieces in it.
     pub took: Option<u64>,
     /// The run's status says something else now.
@@ -308,7 +308,7 @@ impl Delivery {
     pub fn on_posted(&mut self, posted: Posted, journal: &Journal, sent: u64, agenda: &mut Agenda) -> Answered {
         let Some(Flight { kind, sending }) = self.flying.take() else {
             debug_assert!(false, "an answer to no post");
-            return Answered { reachable: true, took: None, news: false };
+            return Answered { reachable: None, took: None, news: false };
         };
         let (had_trouble, settled) = (self.wants_person(), (self.cursor, self.closed, self.refusals.barred.is_some()));
         // What others are answered says nothing of the piece that waits.
@@ -317,6 +317,7 @@ impl Delivery {
             self.unread = 0;
         }
         let mut took = None;
+        let reachable = posted.outcome.reached_server();
         let trouble = match posted.outcome {
             Outcome::Answer { status: 201, .. } => {
                 took = (posted.pieces > 0).then_some(sending.number);
@@ -346,7 +347,6 @@ impl Delivery {
             }
             Outcome::Hindered { words } => Some((Trouble::own(words), Duration::ZERO)),
         };
-        let reachable = trouble.as_ref().is_none_or(|(trouble, _)| !trouble.unreached);
         let is_other = match trouble {
             Some((trouble, retry_after)) => self.wait(kind, trouble, retry_after, journal, agenda),
             None if is_aside => false,

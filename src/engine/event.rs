@@ -156,6 +156,29 @@ pub enum Outcome {
     Hindered { words: String },
 }
 
+impl Outcome {
+    /// Whether the server answered; `None` if it was not asked.
+    pub fn reached_server(&self) -> Option<bool> {
+        match self {
+            Outcome::Answer { .. } => Some(true),
+            Outcome::NoAnswer { .. } => Some(false),
+            Outcome::Unreadable { .. } | Outcome::SetAside | Outcome::Hindered { .. } => None,
+        }
+    }
+
+    /// With other words, if there are any.
+    pub fn map_words(mut self, change: impl FnOnce(&str) -> String) -> Outcome {
+        match &mut self {
+            Outcome::Answer { words, .. }
+            | Outcome::NoAnswer { words }
+            | Outcome::Unreadable { words }
+            | Outcome::Hindered { words } => *words = change(words),
+            Outcome::SetAside => {}
+        }
+        self
+    }
+}
+
 /// What the shell is asked to do.
 #[derive(Debug)]
 pub enum Action {

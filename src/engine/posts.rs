@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::agenda::Agenda;
 use super::delivery::{Delivery, Sending};
 use super::event::{PostId, Posted, RunId};
-use super::run::Run;
+use super::run::{Cause, Run};
 use super::timers::Timer;
 
 /// As many as the shell has workers.
@@ -71,18 +71,26 @@ impl Posts {
         let Some(delivery) = run.deliveries.get_mut(posted.id.workspace) else {
             return;
         };
-        let answered = delivery.on_posted(posted, &run.journal, self.sent, agenda);
+        // The server may repeat what it was sent, and its words outlive what is known to be secret in them.
+        let redactor = &run.intake.redactor;
+        let outcome = posted.outcome.map_words(|words| redactor.apply(words).into_owned());
+        let answered = delivery.on_posted(Posted { outcome, ..posted }, &run.journal, self.sent, agenda);
         self.passed = self.passed.max(answered.took.unwrap_or(0));
+        let is_unreadable = delivery.is_unreadable();
         if delivery.note_is_due {
             agenda.write(run.id);
         }
         if answered.news {
             run.tell_present(agenda);
         }
-        if answered.reachable && self.unreachable {
+        if is_unreadable {
+            run.end(Cause::Unreadable, agenda);
+        }
+        let Some(reachable) = answered.reachable else { return };
+        if reachable && self.unreachable {
             self.on_reachable(runs, agenda);
         }
-        self.unreachable = !answered.reachable;
+        self.unreachable = !reachable;
     }
 
     /// The server can be reached again: whoever waits because it could not be need not.

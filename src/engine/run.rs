@@ -60,6 +60,8 @@ enum Stage {
 pub enum Cause {
     TimedOut(Duration),
     Stopped(&'static str),
+    /// Its journal cannot be read back: what it prints would be kept for nobody, and take the room of others.
+    Unreadable,
 }
 
 pub struct Run {
@@ -182,8 +184,10 @@ impl Run {
     }
 
     /// The journal is there.
-    fn on_opened(&mut self) {
+    fn on_opened(&mut self, agenda: &mut Agenda) {
         self.failure = None;
+        // Another write may have been faster than the next try.
+        agenda.timers.clear(Timer::Start(self.id));
         self.open_deliveries(Vec::new());
         self.stage = Stage::Waiting;
     }
@@ -399,7 +403,7 @@ impl Run {
     fn check_failure(&self, check: usize, exit: Exit) -> Option<String> {
         let command = &self.executor.checks[check];
         match self.cause {
-            Some(Cause::Stopped(_)) => None,
+            Some(Cause::Stopped(_) | Cause::Unreadable) => None,
             Some(Cause::TimedOut(limit)) => {
                 Some(format!("its check `{command}` did not end within {} s", limit.as_secs_f32()))
             }

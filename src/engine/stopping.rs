@@ -58,7 +58,10 @@ impl Engine {
     /// Whatever is not delivered stays in its journal. The server is told so, if it can be.
     pub(super) fn on_stop_due(&mut self) {
         self.out_of_time = true;
-        self.on_write_due();
+        for run in self.runs.values_mut() {
+            run.note_troubles();
+            run.write(&mut self.agenda);
+        }
         for run in std::mem::take(&mut self.runs).into_values() {
             if !run.is_told() {
                 run.tell_abandoned(&mut self.agenda);

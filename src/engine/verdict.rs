@@ -90,12 +90,17 @@ pub fn troubles(run: &Run) -> String {
 pub fn abandoned(run: &Run, obstacle: Option<&str>) -> String {
     let open = run.deliveries.iter().filter(|delivery| !delivery.is_done(&run.journal));
     let mut waits: Vec<String> = open.map(trouble).collect();
+    let held = run.journal.held();
+    if held != (0, 0) {
+        waits.push(format!("{} of them could not be written to it and are lost", count(held.0 + held.1, "host")));
+    }
     waits.extend(obstacle.map(str::to_owned));
-    format!(
+    let message = format!(
         "{} was left by an agent that had to stop; what is not delivered is kept in its journal, for the agent's next start: {}",
         who(run),
         waits.join("; ")
-    )
+    );
+    run.intake.redactor.apply(&message).into_owned()
 }
 
 fn who(run: &Run) -> String {
@@ -124,6 +129,7 @@ fn ending(run: &Run) -> String {
             format!("it was ended because it took longer than {} s (timeout_s)", limit.as_secs_f32())
         }
         Some(Cause::Stopped(signal)) => format!("it was ended because the agent was asked to stop ({signal})"),
+        Some(Cause::Unreadable) => "it was ended because its journal cannot be read back".to_owned(),
         None => String::new(),
     };
     match (cause.is_empty(), run.exit) {

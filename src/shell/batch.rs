@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range as Span;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use crate::engine::event::Range;
 use crate::frame::record::{self, DecodeError, HEADER_BYTES, Kind};
@@ -89,10 +89,25 @@ impl Batch {
             return Err(torn());
         }
         if bytes > LARGE_BYTES_MIN {
-            self.turn.get_or_insert_with(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner));
+            self.take_turn()?;
         }
         self.bytes.resize(usize::try_from(bytes).unwrap_or(usize::MAX), 0);
         file.read_exact_at(&mut self.bytes[read..], self.start + read as u64 - range.segment)
+    }
+
+    /// Whoever finds another one at it comes back later: a worker that waited could not do anything else.
+    fn take_turn(&mut self) -> io::Result<()> {
+        if self.turn.is_none() {
+            self.turn = match LARGE.try_lock() {
+                Ok(turn) => Some(turn),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => {
+                    let words = "another host of more than 4 MiB is on its way";
+                    return Err(io::Error::new(io::ErrorKind::WouldBlock, words));
+                }
+            };
+        }
+        Ok(())
     }
 
     /// In the order in which they were read.

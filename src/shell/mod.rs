@@ -97,7 +97,8 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
 /// Whether the same may work later: the machine lacks files, processes or memory at present.
 fn is_passing(error: &io::Error) -> bool {
     let lacks = [Errno::EMFILE, Errno::ENFILE, Errno::EAGAIN, Errno::ENOMEM];
-    error.raw_os_error().is_some_and(|code| lacks.contains(&Errno::from_raw(code)))
+    let is_lack = error.raw_os_error().is_some_and(|code| lacks.contains(&Errno::from_raw(code)));
+    is_lack || error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// This program's own file: for the guard, and for executors that call it. Without /proc, as in an empty chroot, what it was

@@ -14,7 +14,7 @@ const SLOW_MAX: Duration = Duration::from_secs(300);
 /// A server that asks for more by `Retry-After` is asked again after this all the same.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 /// The journal is told how long it has been after each of these.
-const NOTE_EVERY: Duration = Duration::from_secs(3600);
+const NOTE_EVERY: Duration = Duration::from_secs(600);
 
 /// Why there is no yes and no no.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -48,7 +48,7 @@ impl Run {
             agenda.write(self.id);
         }
         if self.stage == Stage::Opening {
-            self.on_opened();
+            self.on_opened(agenda);
         }
     }
 
@@ -66,6 +66,13 @@ impl Run {
 
     fn has_notes(&self) -> bool {
         self.unsaid.process || self.unsaid.ended || self.deliveries.iter().any(|delivery| delivery.note_is_due)
+    }
+
+    /// What has waited long is to count for the next agent too.
+    pub fn note_troubles(&mut self) {
+        for delivery in self.deliveries.iter_mut().filter(|delivery| delivery.trouble_words().is_some()) {
+            delivery.note_is_due = true;
+        }
     }
 
     /// Whether a next file would let the present one go.

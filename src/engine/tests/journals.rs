@@ -442,3 +442,34 @@ fn what_the_server_took_before_it_failed_blames_no_host_however_late_its_word_co
         post = world.posts().remove(0);
     }
 }
+
+#[test]
+fn an_executor_whose_journal_cannot_be_read_back_is_ended_and_takes_no_room_from_others() {
+    let mut world = running(1);
+    for _ in 0..6 {
+        let post = world.posts().pop().expect("a post");
+        world.take();
+        world.outcome(&post, 0, Outcome::Unreadable { words: "Input/output error".into() });
+        world.pass_alive(Duration::from_secs(20));
+    }
+    assert!(world.actions.iter().any(|action| matches!(action, Action::Kill { signal: Kill::Gently, .. })));
+    world.end(Exit::Signal(15));
+    let told = message(world.told.last().expect("a status")).to_owned();
+    assert!(told.contains("it was ended because its journal cannot be read back"), "{told}");
+    assert!(world.actions.iter().any(|action| matches!(action, Action::Forget { damaged: true, .. })));
+}
+
+#[test]
+fn what_a_full_disk_did_not_take_before_a_stop_is_told_as_lost() {
+    let mut world = running(1);
+    let post = the_post(&mut world);
+    world.answer(&post, 1, 201);
+    world.journal_full = true;
+    world.output(&document(2));
+    world.handle(Event::Stop { signal: "SIGTERM" });
+    world.end(Exit::Signal(15));
+    world.pass_alive(Duration::from_secs(60));
+    let told = message(world.told.last().expect("a status")).to_owned();
+    assert!(told.contains("2 hosts of them could not be written to it and are lost"), "{told}");
+    assert!(told.contains("No space left on device"), "{told}");
+}

@@ -427,3 +427,16 @@ fn a_full_disk_for_a_moment_fails_the_whole_queue() {
     let failed = world.statuses().iter().filter(|s| s["running"] == false).count();
     println!("{failed} waiting runs failed at once");
 }
+
+#[test]
+fn a_journal_that_is_made_before_its_next_try_starts_its_run_once() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    world.journal_full = true;
+    world.run("ok");
+    world.journal_full = false;
+    world.engine.agenda.write(RUN);
+    world.end_turn();
+    world.pass_alive(Duration::from_secs(60));
+    let spawns = world.actions.iter().filter(|action| matches!(action, Action::Spawn(_))).count();
+    assert_eq!(spawns, 1);
+}

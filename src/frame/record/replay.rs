@@ -3,8 +3,8 @@
 
 use super::{Check, DecodeError, HEADER_BYTES, Header, Kind};
 
-/// Notes are small; what claims to be a larger one is damage.
-const NOTE_BYTES_MAX: usize = 1 << 20;
+/// A note holds no more than a message of the server does, escaped; what claims to be a larger one is damage.
+const NOTE_BYTES_MAX: usize = 64 << 20;
 
 /// A record that is being read.
 #[derive(Debug)]
