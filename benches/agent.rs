@@ -11,6 +11,8 @@ mod chart;
 mod crowds;
 #[path = "agent/generator.rs"]
 mod generator;
+#[path = "agent/latencies.rs"]
+mod latencies;
 #[path = "agent/limits.rs"]
 mod limits;
 #[path = "agent/measure.rs"]
@@ -50,7 +52,7 @@ const fn scenario(name: &'static str, play: fn(Size, &mut Sheet), times_max: usi
     Scenario { name, play, times_max }
 }
 
-const SCENARIOS: [Scenario; 12] = [
+const SCENARIOS: [Scenario; 13] = [
     scenario("limits", limits::limits, 3),
     scenario("binary", scenarios::binary, 1),
     scenario("start", scenarios::start, 5),
@@ -58,6 +60,7 @@ const SCENARIOS: [Scenario; 12] = [
     scenario("latency", scenarios::latency, 5),
     scenario("one", scenarios::one, 5),
     scenario("executors", crowds::executors, 3),
+    scenario("crowd-alone", crowds::crowd_alone, 3),
     scenario("crowd", crowds::crowd, 5),
     scenario("thousand-idle", crowds::thousand_idle, 1),
     scenario("report", backlogs::report, 3),

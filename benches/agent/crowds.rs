@@ -1,8 +1,12 @@
 //! Many executors at once: how much they get through together, how soon each is heard, and what they cost when they say nothing.
 
-use std::time::Duration;
+use std::io::Read;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
-use super::generator::Job;
+use super::generator::{Job, SHORT_BYTES};
+use super::latencies::Latencies;
+use super::limits::MACHINE;
 use super::measure::{self, seconds};
 use super::rig::{Gate, Rig};
 use super::scenarios::Size;
@@ -24,8 +28,9 @@ pub fn executors(size: Size, sheet: &mut Sheet) {
         let _open = gate.open();
         let counts = rig.finish(runs * each, sheet);
         let rate = counts.hosts as f64 / seconds(begun_ns, counts.last_ns);
-        sheet.put(&format!("{runs} executors at once"), "documents/s", rate);
-        sheet.put(&format!("{runs} executors at once: peak memory"), "MiB", rig.peak_mib());
+        let name = if runs == 1 { "1 executor".to_owned() } else { format!("{runs} executors at once") };
+        sheet.put(&name, "documents/s", rate);
+        sheet.put(&format!("{name}: peak memory"), "MiB", rig.peak_mib());
         sheet.point(Chart::Throughput, "agent", runs as f64, rate);
     }
 }
@@ -39,11 +44,12 @@ pub fn crowd(size: Size, sheet: &mut Sheet) {
     let mut rig = Rig::start(&job);
     rig.server.run("job", runs, each);
     rig.server.wait_running();
-    let before = rig.cpu();
+    let (before, begun_ns) = (rig.cpu(), measure::unix_ns());
     let _open = gate.open();
     std::thread::sleep(Duration::from_millis(300));
     let reactors = reactors(rig.agent.pid());
-    rig.finish(runs * each, sheet);
+    let counts = rig.finish(runs * each, sheet);
+    sheet.put("crowd: all delivered after", "s", seconds(begun_ns, counts.last_ns));
     for (percent, us) in rig.server.latencies_us() {
         sheet.point(Chart::Latency, &format!("{runs} executors, 100 documents/s each"), percent, us / 1e3);
         match percent {
@@ -56,6 +62,45 @@ pub fn crowd(size: Size, sheet: &mut Sheet) {
     sheet.put_goal("crowd: reactor threads", "", reactors as f64, Goal::Below(2.0));
     let cpu_us = (rig.cpu() - before).as_secs_f64() * 1e6 / (runs * each) as f64;
     sheet.put("crowd: CPU a document", "µs", cpu_us);
+}
+
+/// The crowd without an agent: all print into one pipe, which is read and thrown away. What the machine does to the latency of
+/// a thousand processes by itself.
+pub fn crowd_alone(size: Size, sheet: &mut Sheet) {
+    let (runs, each) = (size.pick(1000, 100), 100);
+    let gate = Gate::new();
+    let gate_path = Some(gate.path());
+    let job = Job { documents: each, rate: Some(100), stamped: true, gate: gate_path, ..Job::default() };
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let start = |_| {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &job.command()]).stdout(writer.try_clone().expect("a descriptor"));
+        command.spawn().expect("a shell")
+    };
+    let children: Vec<Child> = (0..runs).map(start).collect();
+    drop(writer);
+    // They are at the gate then, or come to it soon.
+    std::thread::sleep(Duration::from_millis(500));
+    let begun = Instant::now();
+    let _open = gate.open();
+    let (mut tally, mut buffer) = (Latencies::default(), vec![0; SHORT_BYTES * 320]);
+    let mut held = 0;
+    while let Ok(read @ 1..) = reader.read(&mut buffer[held..]) {
+        // A write of one document is never torn apart, pipe(7), but a read may be.
+        let whole = (held + read) / SHORT_BYTES * SHORT_BYTES;
+        tally.take(&buffer[..whole], measure::unix_ns());
+        buffer.copy_within(whole..held + read, 0);
+        held = held + read - whole;
+    }
+    sheet.put_of(MACHINE, "crowd alone: all printed after", "s", begun.elapsed().as_secs_f64(), Goal::None);
+    for (percent, us) in tally.percentiles() {
+        if percent == 50.0 || percent == 99.0 {
+            sheet.put_of(MACHINE, &format!("crowd alone: p{percent}"), "ms", us / 1e3, Goal::None);
+        }
+    }
+    for mut child in children {
+        let _ = child.wait();
+    }
 }
 
 /// Threads that are neither workers that post nor short ones that dial or sync.
@@ -77,7 +122,7 @@ pub fn thousand_idle(size: Size, sheet: &mut Sheet) {
     let window = Duration::from_secs(size.pick(5, 1));
     let before = measure::voluntary_switches(pid);
     std::thread::sleep(window);
-    let woken = (measure::voluntary_switches(pid) - before) as f64 / window.as_secs_f64();
+    let woken = measure::woken_since(&before, pid) as f64 / window.as_secs_f64();
     sheet.put(&format!("{runs} idle executors: started in"), "s", started);
     sheet.put(&format!("{runs} idle executors: resident"), "MiB", measure::resident_mib(pid));
     sheet.put(&format!("{runs} idle executors: threads"), "", measure::thread_count(pid) as f64);

@@ -12,7 +12,8 @@ use super::remote::Server;
 use super::scenarios::Size;
 use super::sheet::{Goal, Sheet};
 
-const MACHINE: &str = "limit";
+/// Whose figures these are.
+pub const MACHINE: &str = "limit";
 const CONNECTIONS: u64 = 4;
 
 pub fn limits(size: Size, sheet: &mut Sheet) {

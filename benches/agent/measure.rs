@@ -36,9 +36,19 @@ pub fn cpu_by_thread(pid: u32) -> BTreeMap<String, Duration> {
     times
 }
 
-/// How often its threads went to sleep by themselves, and so were woken.
-pub fn voluntary_switches(pid: u32) -> u64 {
-    threads(pid).map(|thread| status_number(&format!("{thread}/status"), "voluntary_ctxt_switches:")).sum()
+/// How often each of its threads went to sleep by itself, and so was woken.
+pub fn voluntary_switches(pid: u32) -> BTreeMap<String, u64> {
+    let switches = |thread: String| {
+        let number = status_number(&format!("{thread}/status"), "voluntary_ctxt_switches:");
+        (thread, number)
+    };
+    threads(pid).map(switches).collect()
+}
+
+/// How often threads were woken since then, as far as they still live.
+pub fn woken_since(before: &BTreeMap<String, u64>, pid: u32) -> u64 {
+    let now = voluntary_switches(pid);
+    now.iter().map(|(thread, number)| number - before.get(thread).copied().unwrap_or(0)).sum()
 }
 
 /// The most memory that it ever had resident, in MiB.

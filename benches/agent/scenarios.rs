@@ -41,12 +41,11 @@ pub fn idle(size: Size, sheet: &mut Sheet) {
     let window = Duration::from_secs(size.pick(10, 1));
     let before = (measure::voluntary_switches(pid), measure::agent_cpu(pid));
     std::thread::sleep(window);
-    let after = (measure::voluntary_switches(pid), measure::agent_cpu(pid));
+    let (woken, cpu) = (measure::woken_since(&before.0, pid), measure::agent_cpu(pid) - before.1);
     sheet.put_goal("idle: resident", "MiB", measure::resident_mib(pid), Goal::Below(5.0));
     sheet.put("idle: threads", "", measure::thread_count(pid) as f64);
-    let woken = (after.0 - before.0) as f64 / window.as_secs_f64();
-    sheet.put_goal("idle: wake-ups a second", "", woken, Goal::Below(0.1));
-    sheet.put("idle: CPU", "ms/s", (after.1 - before.1).as_secs_f64() * 1e3 / window.as_secs_f64());
+    sheet.put_goal("idle: wake-ups a second", "", woken as f64 / window.as_secs_f64(), Goal::Below(0.1));
+    sheet.put("idle: CPU", "ms/s", cpu.as_secs_f64() * 1e3 / window.as_secs_f64());
 }
 
 /// From a line written to its post received, with an executor that prints one now and then.

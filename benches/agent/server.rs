@@ -6,36 +6,25 @@ use std::io::{self, BufRead, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
+use super::latencies::Latencies;
 use super::support::{Counter, Cut, Incoming, Standin, Status};
-
-/// Where in the distribution latencies are told.
-const PERCENTILES: [f64; 15] = [0.0, 1.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 99.0, 100.0];
 
 /// What was counted.
 struct Tally {
     counter: Counter,
-    stamps: Finder<'static>,
-    latencies_us: Mutex<Vec<u32>>,
-    stamped: bool,
+    /// Of stamped documents.
+    latencies: Option<Mutex<Latencies>>,
 }
 
 impl Tally {
     fn take(&self, incoming: &Incoming) {
         self.counter.count(incoming.body, incoming.at);
-        if !self.stamped {
-            return;
+        if let Some(latencies) = &self.latencies {
+            let arrived_ns = unix_ns(incoming.at);
+            latencies.lock().unwrap_or_else(PoisonError::into_inner).take(incoming.body, arrived_ns);
         }
-        let arrived = unix_ns(incoming.at);
-        let found = self.stamps.find_iter(incoming.body).filter_map(|at| {
-            let digits = incoming.body.get(at + self.stamps.needle().len()..)?;
-            let stamp = digits.iter().take_while(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + u64::from(b - b'0'));
-            Some((arrived.saturating_sub(stamp) / 1000) as u32)
-        });
-        let found: Vec<u32> = found.collect();
-        self.latencies_us.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
     }
 }
 
@@ -49,12 +38,8 @@ struct Server {
 
 /// The role.
 pub fn main(mut words: impl Iterator<Item = String>) {
-    let tally = Arc::new(Tally {
-        counter: Counter::default(),
-        stamps: Finder::new(br#""description":""#),
-        latencies_us: Mutex::default(),
-        stamped: words.any(|word| word == "stamped"),
-    });
+    let stamped = words.any(|word| word == "stamped");
+    let tally = Arc::new(Tally { counter: Counter::default(), latencies: stamped.then(Mutex::default) });
     let told = tally.clone();
     let standin = Standin::builder().workspace("ws").on_body(move |incoming| told.take(incoming)).start();
     tell(&json!({"port": standin.api_port(), "token": standin.add_agent()}));
@@ -139,11 +124,8 @@ impl Server {
     }
 
     fn latencies(&self) -> Value {
-        let mut all = self.tally.latencies_us.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        all.sort_unstable();
-        let at =
-            |percent: f64| all.get(((all.len() as f64 * percent / 100.0) as usize).min(all.len().saturating_sub(1)));
-        json!(PERCENTILES.map(|percent| json!([percent, at(percent)])))
+        let latencies = self.tally.latencies.as_ref();
+        json!(latencies.map(|latencies| latencies.lock().unwrap_or_else(PoisonError::into_inner).percentiles()))
     }
 }
 
