@@ -96,10 +96,12 @@ impl World {
     }
 
     fn append(&mut self, run: RunId, segment: u64, bytes: Vec<u8>) {
+        // A journal that cannot be made is its run's own trouble.
+        let is_others = self.disk.files.keys().any(|(whose, _)| *whose == run);
         let result = self.disk.append(run, segment, &bytes, self.now);
-        self.is_disk_failing = result.is_err();
+        self.is_disk_failing = result.is_err() && (is_others || self.is_disk_failing);
         // A disk that takes nothing of one run is not asked to take the others.
-        for job in self.jobs.iter_mut().filter(|job| result.is_err() || job.run == Some(run)) {
+        for job in self.jobs.iter_mut().filter(|job| (result.is_err() && is_others) || job.run == Some(run)) {
             job.is_written = result.is_ok();
         }
         if result.is_ok() {
