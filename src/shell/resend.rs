@@ -1,9 +1,14 @@
 //! `agent resend FILE`: posts what a server refused earlier (`refused`), after a person has corrected it or changed something on
-//! the server. Works beside a running agent: it takes the file away first, and what is refused again comes back into it.
+//! the server. Works beside a running agent: under the file's lock it renames FILE to FILE.resending, and what is refused again
+//! comes back into FILE, where the agent goes on writing meanwhile.
+//!
+//! FILE.resending stays locked for as long as its lines are sent, and is removed when each of them is with the server or, on
+//! disk, in FILE again. Where this is interrupted, it stays, and the next `agent resend FILE` begins with it. So no line is lost;
+//! some may be sent twice, and the server merges them.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::convert::identity;
+use std::fs;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -17,7 +22,7 @@ use crate::proto::repair::Repairs;
 use super::net::http::Api;
 use super::net::limits::Limits;
 use super::poster::Way;
-use super::refused::{Refused, write_line};
+use super::refused::{Held, Refused, sync_directory, write_line};
 use super::token_store::StateDir;
 use super::{StartError, tls_config};
 
@@ -38,6 +43,28 @@ pub struct Resent {
 struct Line {
     pieces: Vec<(Kind, Vec<u8>)>,
     refused: Refused,
+    /// Where it ends in the file.
+    upto: u64,
+}
+
+/// What came of sending a line.
+enum Fate {
+    Taken,
+    Refused(String),
+    Unanswered(String),
+}
+
+/// Why the lines behind are not sent.
+enum Stop {
+    /// The server does not answer: each of them would wait for it alone.
+    Silence(String),
+    Disk(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Disk(error)
+    }
 }
 
 #[derive(Deserialize)]
@@ -59,24 +86,53 @@ pub fn run(settings: &Settings, file: &Path) -> Result<Resent, StartError> {
 
 fn send_file(api: &Api, token: &AgentToken, file: &Path) -> io::Result<Resent> {
     let taken_away = PathBuf::from(format!("{}.resending", file.display()));
-    fs::rename(file, &taken_away)?;
-    let mut sender = Sender { api, token, file, batch: Vec::new(), resent: Resent::default(), left: None };
-    for text in BufReader::new(File::open(&taken_away)?).split(b'\n') {
-        let text = text?;
-        match read_line(&text) {
-            _ if text.trim_ascii().is_empty() => {}
-            Ok(line) => sender.add(line)?,
-            Err(words) => {
-                log::error!("a line is left as it is: {words}");
-                sender.send_batch()?;
-                sender.leave(&[&text[..], b"\n"].concat())?;
-            }
-        }
-    }
-    sender.send_batch()?;
-    sender.left.map_or(Ok(()), |left| left.sync_all())?;
-    fs::remove_file(taken_away)?;
+    let held = take_away(file, &taken_away)?;
+    let mut sender = Sender { api, token, file, batch: Vec::new(), resent: Resent::default(), settled: 0 };
+    sender.send_all(&held).and_then(|()| fs::remove_file(&taken_away)).map_err(|error| kept_in(&taken_away, &error))?;
+    sync_directory(&taken_away)?;
     Ok(sender.resent)
+}
+
+/// Moves the lines of `file` to where nobody adds any, behind those that an interrupted call has left there.
+fn take_away(file: &Path, taken_away: &Path) -> io::Result<Held> {
+    // Only who has `file` makes the other one: what is not there now is made by nobody else.
+    let found = Held::at_once(file);
+    let earlier = match Held::at_once(taken_away) {
+        Ok(earlier) => earlier,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let found = found?;
+            fs::rename(file, taken_away)?;
+            return Ok(found);
+        }
+        Err(error) => return Err(kept_in(taken_away, &error)),
+    };
+    log::info!("begins with {}, which an interrupted call has left", taken_away.display());
+    let merge = |found: Held| {
+        earlier.append(|out| copy_lines(found.read_from(0)?, out), identity)?;
+        fs::remove_file(file)
+    };
+    match found.and_then(merge) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(kept_in(taken_away, &error)),
+        _ => Ok(earlier),
+    }
+}
+
+/// Tells the person where to look.
+fn kept_in(taken_away: &Path, error: &io::Error) -> io::Error {
+    let words = format!("{error}; lines of it are in {}, and sent when it is called again", taken_away.display());
+    io::Error::new(error.kind(), words)
+}
+
+/// As they are, and the last one with its newline. Returns how many there are.
+fn copy_lines(from: impl Read, out: &mut impl Write) -> io::Result<u64> {
+    let (mut reader, mut text, mut count) = (BufReader::new(from), Vec::new(), 0);
+    while reader.read_until(b'\n', &mut text)? > 0 {
+        out.write_all(text.strip_suffix(b"\n").unwrap_or(&text))?;
+        out.write_all(b"\n")?;
+        count += u64::from(!text.trim_ascii().is_empty());
+        text.clear();
+    }
+    Ok(count)
 }
 
 struct Sender<'s> {
@@ -86,12 +142,44 @@ struct Sender<'s> {
     /// Lines that go to the same place together.
     batch: Vec<Line>,
     resent: Resent,
-    /// `file` anew.
-    left: Option<File>,
+    /// Up to here each line is with the server or in `file`.
+    settled: u64,
 }
 
 impl Sender<'_> {
-    fn add(&mut self, line: Line) -> io::Result<()> {
+    fn send_all(&mut self, held: &Held) -> io::Result<()> {
+        match self.send_lines(held.read_from(0)?) {
+            Ok(()) => Ok(()),
+            Err(Stop::Disk(error)) => Err(error),
+            Err(Stop::Silence(words)) => {
+                log::error!("the rest is left as it is, because there is no answer: {words}");
+                let rest = held.read_from(self.settled)?;
+                self.resent.left += Held::when_free(self.file)?.append(|out| copy_lines(rest, out), identity)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn send_lines(&mut self, from: impl Read) -> Result<(), Stop> {
+        let (mut reader, mut text, mut upto) = (BufReader::new(from), Vec::new(), 0);
+        while reader.read_until(b'\n', &mut text)? > 0 {
+            upto += text.len() as u64;
+            match read_line(&text, upto) {
+                _ if text.trim_ascii().is_empty() => {}
+                Ok(line) => self.add(line)?,
+                Err(words) => {
+                    self.send_batch()?;
+                    log::error!("a line is left as it is: {words}");
+                    self.leave(&[text.trim_ascii_end(), b"\n"].concat())?;
+                    self.settled = upto;
+                }
+            }
+            text.clear();
+        }
+        self.send_batch()
+    }
+
+    fn add(&mut self, line: Line) -> Result<(), Stop> {
         let fits = self.batch.first().is_none_or(|first| first.goes_with(&line));
         if !fits || self.batch.len() >= BATCH_LINES_MAX {
             self.send_batch()?;
@@ -101,44 +189,61 @@ impl Sender<'_> {
     }
 
     /// Together; and if that is refused, one by one.
-    fn send_batch(&mut self) -> io::Result<()> {
+    fn send_batch(&mut self) -> Result<(), Stop> {
         let batch = std::mem::take(&mut self.batch);
-        let pieces = batch.iter().map(|line| line.pieces.len() as u64).sum::<u64>();
-        if batch.len() > 1 && self.send(&batch).is_ok() {
-            self.resent.taken += pieces;
-            return Ok(());
-        }
-        for line in batch {
-            match self.send(std::slice::from_ref(&line)) {
-                Ok(()) => self.resent.taken += line.pieces.len() as u64,
-                Err(why) => {
-                    log::error!("workspace {}: {why}", line.refused.workspace);
-                    self.leave(&line.again(why)?)?;
-                }
+        let Some(last) = batch.last().filter(|_| batch.len() > 1) else { return self.send_one_by_one(&batch) };
+        match self.send(&batch) {
+            Fate::Taken => {
+                self.resent.taken += batch.iter().map(|line| line.pieces.len() as u64).sum::<u64>();
+                self.settled = last.upto;
+                Ok(())
             }
+            Fate::Refused(_) => self.send_one_by_one(&batch),
+            Fate::Unanswered(words) => Err(Stop::Silence(words)),
         }
-        Ok(())
     }
 
-    /// Why not, if it was not taken.
-    fn send(&self, lines: &[Line]) -> Result<(), String> {
-        let Some(Line { refused, .. }) = lines.first() else { return Ok(()) };
+    fn send_one_by_one(&mut self, batch: &[Line]) -> Result<(), Stop> {
+        let (mut again, mut sent) = (Vec::new(), Ok(()));
+        for line in batch {
+            match self.send(std::slice::from_ref(line)) {
+                Fate::Taken => self.resent.taken += line.pieces.len() as u64,
+                Fate::Refused(why) => {
+                    log::error!("workspace {}: {why}", line.refused.workspace);
+                    again.extend(line.again(why)?);
+                }
+                Fate::Unanswered(words) => {
+                    sent = Err(Stop::Silence(words));
+                    break;
+                }
+            }
+            self.settled = line.upto;
+        }
+        self.leave(&again)?;
+        sent
+    }
+
+    fn send(&self, lines: &[Line]) -> Fate {
+        let Some(Line { refused, .. }) = lines.first() else { return Fate::Taken };
         let way = Way { api: self.api, token: self.token, workspace: &refused.workspace, envelope: &refused.envelope };
         let pieces = lines.iter().flat_map(|line| &line.pieces).map(|(kind, piece)| (*kind, piece.as_slice()));
         match way.send(pieces, None, &mut Repairs::default()) {
-            Outcome::Answer { status: 201, .. } | Outcome::SetAside => Ok(()),
-            Outcome::Answer { status, words, .. } => Err(format!("{status}: {words}")),
-            Outcome::NoAnswer { words } | Outcome::Unreadable { words } | Outcome::Hindered { words } => Err(words),
+            Outcome::Answer { status: 201, .. } => Fate::Taken,
+            Outcome::Answer { status, words, .. } => Fate::Refused(format!("{status}: {words}")),
+            Outcome::NoAnswer { words } => Fate::Unanswered(words),
+            Outcome::Unreadable { words } | Outcome::Hindered { words } => Fate::Refused(words),
+            Outcome::SetAside => Fate::Refused("no server was asked".to_owned()),
         }
     }
 
+    /// Puts lines into `file` again. Not held any longer than that: the agent writes there too.
     fn leave(&mut self, text: &[u8]) -> io::Result<()> {
-        self.resent.left += 1;
-        let left = match &mut self.left {
-            Some(left) => left,
-            None => self.left.insert(OpenOptions::new().append(true).create(true).mode(0o600).open(self.file)?),
-        };
-        left.write_all(text)
+        if text.is_empty() {
+            return Ok(());
+        }
+        Held::when_free(self.file)?.append(|out| out.write_all(text), identity)?;
+        self.resent.left += text.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        Ok(())
     }
 }
 
@@ -157,7 +262,7 @@ impl Line {
     }
 }
 
-fn read_line(text: &[u8]) -> Result<Line, String> {
+fn read_line(text: &[u8], upto: u64) -> Result<Line, String> {
     let beside: Beside = serde_json::from_slice(text).map_err(|error| {
         format!(
             "it is not a document with `refused` beside it ({error}); print it by an executor to send it somewhere else"
@@ -172,7 +277,7 @@ fn read_line(text: &[u8]) -> Result<Line, String> {
             Piece::Document { .. } | Piece::End => {}
         }
     }
-    Ok(Line { pieces, refused: beside.refused })
+    Ok(Line { pieces, refused: beside.refused, upto })
 }
 
 #[cfg(test)]
@@ -200,7 +305,7 @@ mod tests {
             let mut text = Vec::new();
             write_line(&mut text, kind, piece, &refused()).expect("memory");
             assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), 1);
-            let line = read_line(text.trim_ascii_end()).expect("a line");
+            let line = read_line(&text, 0).expect("a line");
             let on_one_line: Vec<u8> = piece.iter().map(|&byte| if byte == b'\n' { b' ' } else { byte }).collect();
             assert_eq!(line.pieces, [(kind, on_one_line)]);
             assert_eq!(line.refused, refused());
@@ -210,7 +315,7 @@ mod tests {
     #[test]
     fn what_is_no_such_line_is_told() {
         for text in [&b"{\"hosts\":[]}"[..], b"nonsense", b"{\"hosts\":[1],\"refused\":{\"workspace\":\"w\"}}"] {
-            assert!(read_line(text).is_err());
+            assert!(read_line(text, 0).is_err());
         }
     }
 }

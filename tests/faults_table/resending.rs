@@ -3,9 +3,12 @@
 //! | row of the table                     | test |
 //! |--------------------------------------|------|
 //! | rejected by the server (400)         | `what_was_refused_is_kept_and_sent_again_when_corrected`, `what_is_refused_again_stays` |
+//! | the server is gone while sending     | `without_a_server_everything_stays_as_it_is` |
+//! | sending was interrupted              | `what_an_interrupted_call_has_left_is_sent_first` |
+//! | two write to the file at once        | `a_file_that_somebody_writes_to_is_left_alone` |
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -40,6 +43,22 @@ fn lines(file: &PathBuf) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
+fn correct(file: &Path) {
+    let text = fs::read_to_string(file).expect("readable");
+    let corrected =
+        text.replace(r#""}],"refused"#, r#"","description":"late"}],"refused"#).replace(r#"":" ""#, r#"":"u""#);
+    fs::write(file, corrected).expect("writable");
+}
+
+/// Where the lines are while they are sent.
+fn taken_away(file: &Path) -> PathBuf {
+    file.with_extension("jsonl.resending")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 #[test]
 fn what_was_refused_is_kept_and_sent_again_when_corrected() {
     let server = standin(Generation::SocketIo);
@@ -55,10 +74,7 @@ fn what_was_refused_is_kept_and_sent_again_when_corrected() {
     );
     assert_eq!(kept[2]["credentials"][0]["username"], " ");
 
-    let text = fs::read_to_string(&file).expect("readable");
-    let corrected =
-        text.replace(r#""}],"refused"#, r#"","description":"late"}],"refused"#).replace(r#"":" ""#, r#"":"u""#);
-    fs::write(&file, corrected).expect("writable");
+    correct(&file);
     let output = resend(&agent, &file);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
@@ -94,4 +110,66 @@ fn what_is_refused_again_stays() {
     let missing = resend(&agent, &file.with_extension("gone"));
     assert_eq!(missing.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&missing.stderr).contains(".gone again: No such file"));
+}
+
+#[test]
+fn without_a_server_everything_stays_as_it_is() {
+    let server = standin(Generation::SocketIo);
+    let (agent, file) = refused(&server);
+    let text = fs::read_to_string(&file).expect("readable");
+    // Two batches, of which none is tried twice.
+    let text = text.clone() + &text.replace(r#""workspace":"ws1""#, r#""workspace":"ws2""#);
+    fs::write(&file, text.trim_end()).expect("writable");
+    drop(server);
+    let output = resend(&agent, &file);
+    assert_eq!(output.status.code(), Some(1));
+    let said = said(&output);
+    assert_eq!(said.matches("there is no answer").count(), 1, "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.contains("took 0 hosts and credentials, 6 lines are left"), "{said}");
+    assert_eq!(fs::read_to_string(&file).expect("readable"), text);
+    assert!(!taken_away(&file).exists());
+}
+
+#[test]
+fn what_an_interrupted_call_has_left_is_sent_first() {
+    let server = standin(Generation::SocketIo);
+    let (agent, file) = refused(&server);
+    correct(&file);
+    let text = fs::read_to_string(&file).expect("readable");
+    let (first, rest) = text.split_once('\n').expect("three lines");
+    // The machine went down while a line was added to it.
+    fs::write(taken_away(&file), format!("{first}\n{}", &rest[..20])).expect("writable");
+    fs::write(&file, rest).expect("writable");
+    let output = resend(&agent, &file);
+    assert!(said(&output).contains("took 3 hosts and credentials, 0 lines are left"), "{}", said(&output));
+    assert!(!file.exists() && !taken_away(&file).exists());
+    server.wait_hosts("ws1", 3, SOON);
+    assert_eq!(server.host_ips("ws1"), ["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+
+    fs::write(taken_away(&file), &text).expect("writable");
+    let output = resend(&agent, &file);
+    assert!(said(&output).contains("took 3 hosts and credentials, 0 lines are left"), "{}", said(&output));
+    assert!(!file.exists() && !taken_away(&file).exists());
+}
+
+#[test]
+fn a_file_that_somebody_writes_to_is_left_alone() {
+    let server = standin(Generation::SocketIo);
+    let (agent, file) = refused(&server);
+    let text = fs::read_to_string(&file).expect("readable");
+    let left = taken_away(&file);
+    fs::write(&left, &text).expect("writable");
+    for held in [&file, &left] {
+        let holder = File::open(held).expect("readable");
+        holder.lock().expect("free");
+        let output = resend(&agent, &file);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).contains("is writing to it now; try again later"), "{}", said(&output));
+        assert!(said(&output).contains(".jsonl.resending"), "{}", said(&output));
+        for path in [&file, &left] {
+            assert_eq!(fs::read_to_string(path).expect("readable"), text);
+        }
+    }
+    assert_eq!(server.host_ips("ws1"), ["10.0.0.1"]);
 }
