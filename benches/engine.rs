@@ -2,8 +2,8 @@
 //! into the form of the journal, and what the engine itself costs: in one process and without I/O, `cargo bench --bench engine`.
 //! The figures are bytes per second, or items; compare them on one machine and in one run only.
 
-#[path = "engine/machine.rs"]
-mod machine;
+#[path = "engine/events.rs"]
+mod events;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
@@ -133,7 +133,7 @@ fn inspection(bencher: Bencher, input: &str) {
 }
 
 /// A host that one rule has to mend, by the rule. `HOST` stands for what all hosts have.
-const MENDED: [(&str, &str); 14] = [
+const MENDED: [(&str, &str); 16] = [
     ("nul", r#"{HOST,"description":"a\u0000b"}"#),
     ("lone surrogate", r#"{HOST,"description":"a\ud800b"}"#),
     (
@@ -152,7 +152,9 @@ const MENDED: [(&str, &str); 14] = [
         r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","custom_fields":{"x":"y"}},{"name":"c","desc":"d"}]}"#,
     ),
     ("reference", r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","refs":[{"name":"x"}]}]}"#),
+    ("nameless reference", r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","refs":[{"type":"other"}]}]}"#),
     ("run_date", r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","run_date":"2024-01-01T00:00:00"}]}"#),
+    ("unreadable run_date", r#"{HOST,"vulnerabilities":[{"name":"a","desc":"b","run_date":"yesterday"}]}"#),
     ("port", r#"{HOST,"services":[{"name":"x","port":70000,"protocol":"tcp"}]}"#),
     (
         "status code",

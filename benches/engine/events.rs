@@ -27,6 +27,8 @@ struct World {
     /// Whether the server takes posts; else they stay under way.
     takes_posts: bool,
     runs: u64,
+    /// Runs of which the server has the last status.
+    forgotten: u64,
 }
 
 impl World {
@@ -45,7 +47,8 @@ impl World {
         };
         let now = Now { up: Duration::ZERO, utc: UNIX_EPOCH };
         let engine = Engine::new(profile, Vec::new(), now);
-        let mut world = World { engine, up: Duration::ZERO, started: Vec::new(), takes_posts: true, runs: 0 };
+        let mut world =
+            World { engine, up: Duration::ZERO, started: Vec::new(), takes_posts: true, runs: 0, forgotten: 0 };
         world.drain();
         world.handle(Event::Connected { protocol: Protocol::SocketIo, token: Secret::new("token".into()) });
         world.hear(r#"0{"sid":"s","upgrades":[],"pingTimeout":220000,"pingInterval":60000,"maxPayload":1000000}"#);
@@ -64,12 +67,17 @@ impl World {
         self.drain();
     }
 
-    /// What the shell does at the end of a turn.
+    /// What the shell does at the end of a turn; and the turns that follow at once.
     fn end_turn(&mut self) {
-        self.up += Duration::from_micros(1);
-        let now = self.now();
-        self.engine.handle_timeout(now);
-        self.drain();
+        loop {
+            self.up += Duration::from_micros(1);
+            let now = self.now();
+            self.engine.handle_timeout(now);
+            self.drain();
+            if self.engine.poll_timeout().is_none_or(|deadline| deadline > self.up) {
+                return;
+            }
+        }
     }
 
     fn hear(&mut self, frame: &str) {
@@ -101,6 +109,7 @@ impl World {
                         self.engine.handle_event(Event::Frame(&format!("43/dispatcher,{number}[]")), now);
                     }
                 }
+                Action::Forget { .. } => self.forgotten += 1,
                 _ => {}
             }
         }
@@ -160,5 +169,6 @@ fn runs(bencher: Bencher, at_once: u64) {
                 world.end_turn();
             }
         }
+        assert_eq!(world.forgotten, RUNS);
     });
 }
