@@ -45,6 +45,9 @@ pub struct Disk {
     unsynced: BTreeSet<RunId>,
     /// Those whose writes are being brought to the disk.
     syncing: Option<Vec<RunId>>,
+    /// Bytes of files that go with the next sync, and with the one that is under way.
+    spent: u64,
+    spent_syncing: u64,
     /// Why the last sync came to nothing.
     sync_trouble: Option<String>,
 }
@@ -59,6 +62,8 @@ impl Disk {
             tried: RunId(0),
             unsynced: BTreeSet::new(),
             syncing: None,
+            spent: 0,
+            spent_syncing: 0,
             sync_trouble: None,
         }
     }
@@ -127,7 +132,12 @@ impl Disk {
         self.look_for_room();
     }
 
-    pub fn on_freed(&mut self, bytes: u64) {
+    /// Files of so many bytes are not needed any more; they go when what is behind them is on disk.
+    pub fn on_spent(&mut self, bytes: u64) {
+        self.spent += bytes;
+    }
+
+    fn on_freed(&mut self, bytes: u64) {
         self.bytes -= bytes;
         self.look_for_room();
     }
@@ -169,17 +179,27 @@ impl Disk {
         } else if !self.unwritten.is_empty() {
             timers.hasten(Timer::Write, now);
         }
-        if !self.unsynced.is_empty() && self.syncing.is_none() {
-            let pause = if self.sync_trouble.is_some() { RETRY_AFTER } else { self.limits.sync_after };
+        if self.syncing.is_none() && (self.spent > 0 || !self.unsynced.is_empty()) {
+            let pause = match (&self.sync_trouble, &self.obstacle) {
+                (Some(_), _) => RETRY_AFTER,
+                // Somebody waits for the room, or will before long.
+                (None, Some(_)) if self.spent > 0 => Duration::ZERO,
+                (None, None) if self.spent >= self.segment_bytes_max() => Duration::ZERO,
+                (None, _) => self.limits.sync_after,
+            };
             timers.hasten(Timer::Sync, now + pause);
         }
     }
 
     /// The journals whose last writes may not be on disk yet; none while others are being synced.
-    pub fn take_unsynced(&mut self) -> Vec<RunId> {
+    pub fn take_unsynced(&mut self) -> Option<Vec<RunId>> {
+        if self.syncing.is_some() || (self.unsynced.is_empty() && self.spent == 0) {
+            return None;
+        }
         let runs: Vec<RunId> = std::mem::take(&mut self.unsynced).into_iter().collect();
-        self.syncing = (!runs.is_empty()).then(|| runs.clone());
-        runs
+        self.spent_syncing = std::mem::take(&mut self.spent);
+        self.syncing = Some(runs.clone());
+        Some(runs)
     }
 
     pub fn on_synced(&mut self, result: Result<(), String>) {
@@ -193,8 +213,12 @@ impl Disk {
             None if self.sync_trouble.is_some() => log::info!("the journals are on the disk again"),
             _ => {}
         }
+        let spent = std::mem::take(&mut self.spent_syncing);
         if trouble.is_some() {
             self.unsynced.extend(runs);
+            self.spent += spent;
+        } else {
+            self.on_freed(spent);
         }
         self.sync_trouble = trouble;
     }

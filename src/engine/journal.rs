@@ -176,7 +176,7 @@ impl Journal {
         }
         let freed = before - self.bytes();
         if freed > 0 {
-            agenda.disk.on_freed(freed);
+            agenda.disk.on_spent(freed);
             agenda.act(Action::Trim { run: self.run, before: self.segments[0].start });
         }
     }

@@ -48,8 +48,7 @@ impl Engine {
     }
 
     pub(super) fn on_sync_due(&mut self) {
-        let runs = self.agenda.disk.take_unsynced();
-        if !runs.is_empty() {
+        if let Some(runs) = self.agenda.disk.take_unsynced() {
             self.agenda.act(Action::Sync { runs });
         }
     }
