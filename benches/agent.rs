@@ -87,8 +87,8 @@ impl Options {
                 "--quick" => (options.size.quick, options.times) = (true, 1),
                 "--readme" => options.readme = true,
                 "--agent" => {
-                    let path = args.next().expect("--agent PATH");
-                    let _ = rig::OTHER_BINARY.set(path);
+                    let path = std::fs::canonicalize(args.next().expect("--agent PATH")).expect("a program is there");
+                    let _ = rig::OTHER_BINARY.set(path.display().to_string());
                 }
                 "--times" => options.times = args.next().and_then(|times| times.parse().ok()).unwrap_or(1),
                 word if word.starts_with('-') => panic!("{word}? see benches/README.md"),

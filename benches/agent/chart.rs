@@ -7,8 +7,8 @@ use super::sheet::number;
 /// Room for a chart and for what stands around it.
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 380.0;
-const LEFT: f64 = 90.0;
-const RIGHT: f64 = 20.0;
+const LEFT: f64 = 110.0;
+const RIGHT: f64 = 30.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
 const COLOURS: [&str; 4] = ["#1f6feb", "#d1570a", "#2da44e", "#8250df"];
@@ -98,7 +98,7 @@ pub fn lines(title: &str, x: Axis, y: Axis, lines: &[Line]) -> String {
     let turned = (TOP + HEIGHT - BOTTOM) / 2.0;
     let _ = writeln!(
         svg,
-        r#"<text x="16" y="{turned}" text-anchor="middle" transform="rotate(-90 16 {turned})">{}</text>"#,
+        r#"<text x="14" y="{turned}" text-anchor="middle" transform="rotate(-90 14 {turned})">{}</text>"#,
         escape(y.label)
     );
     for (number, (line, colour)) in lines.iter().zip(COLOURS.iter().cycle()).enumerate() {
@@ -117,7 +117,7 @@ pub fn lines(title: &str, x: Axis, y: Axis, lines: &[Line]) -> String {
 /// Bars from the left, each with its name before and its value behind it.
 pub fn bars(title: &str, unit: &str, bars: &[(String, f64)]) -> String {
     let most = bars.iter().map(|bar| bar.1).fold(f64::MIN_POSITIVE, f64::max);
-    let room = WIDTH - BAR_LABELS - 150.0;
+    let room = WIDTH - BAR_LABELS - 170.0;
     let height = TOP + BAR * bars.len() as f64 + 10.0;
     let mut svg = begin(WIDTH, height, title);
     for (number_of, (name, value)) in bars.iter().enumerate() {
