@@ -64,6 +64,8 @@ impl World {
     fn spawn(&mut self, spawn: &Spawn) {
         let run = spawn.run;
         assert!(!self.children.contains_key(&run), "run {run}: two children at once");
+        // With nobody to read from, and nothing left to write, the next child is how it finds out.
+        self.is_disk_failing &= !self.children.is_empty();
         if self.is_chaos() && self.random.chance(self.plan.faults.starts_fail) {
             let passing = self.random.chance(800);
             let job = self.job_of(run);
