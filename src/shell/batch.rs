@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io;
 use std::ops::Range as Span;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use crate::engine::event::Range;
@@ -39,9 +38,8 @@ impl Batch {
     }
 
     /// At most `pieces_max` pieces from the beginning of the range, in records of about `bytes_max` together, but at least one.
-    /// `path` is the file that begins at `range.segment`.
-    pub fn read(path: &Path, range: Range, pieces_max: u32, bytes_max: u64) -> io::Result<Batch> {
-        let file = File::open(path)?;
+    /// `file` is the one that begins at `range.segment`.
+    pub fn read(file: &File, range: Range, pieces_max: u32, bytes_max: u64) -> io::Result<Batch> {
         let mut batch = Batch::empty(range.from);
         while let Some(next_bytes) = batch.take_records(range.upto, pieces_max)? {
             if batch.pieces.is_empty() {
@@ -52,7 +50,7 @@ impl Batch {
                 break;
             }
             let bytes = (batch.bytes.len() as u64 + STEP_BYTES).min(bytes_max).max(bytes_needed);
-            batch.read_on(&file, range, bytes.min(range.upto - batch.start))?;
+            batch.read_on(file, range, bytes.min(range.upto - batch.start))?;
         }
         Ok(batch)
     }
@@ -156,9 +154,13 @@ mod tests {
             Rig { path, ends }
         }
 
+        fn file(&self) -> File {
+            File::open(&self.path).expect("there")
+        }
+
         fn read(&self, from: u64, pieces_max: u32, bytes_max: u64) -> (Vec<usize>, u64) {
             let range = Range { segment: 1000, from, upto: self.ends[3] };
-            let batch = Batch::read(&self.path, range, pieces_max, bytes_max).expect("readable");
+            let batch = Batch::read(&self.file(), range, pieces_max, bytes_max).expect("readable");
             (batch.pieces().map(|(_, bytes)| bytes.len()).collect(), batch.upto)
         }
     }
@@ -191,10 +193,10 @@ mod tests {
         let upto = 1000 + bytes.len() as u64;
         let rig = Rig::of("little", bytes, vec![upto; 4]);
         let range = Range { segment: 1000, from: 1000, upto };
-        let batch = Batch::read(&rig.path, range, 500, 1_000_000).expect("readable");
+        let batch = Batch::read(&rig.file(), range, 500, 1_000_000).expect("readable");
         assert_eq!((batch.len(), batch.upto), (500, 1000 + 500 * 209));
         assert!(batch.bytes.len() as u64 <= 500 * 209 + STEP_BYTES, "{} bytes", batch.bytes.len());
-        let batch = Batch::read(&rig.path, range, u32::MAX, 1_000_000).expect("readable");
+        let batch = Batch::read(&rig.file(), range, u32::MAX, 1_000_000).expect("readable");
         assert_eq!(u64::from(batch.len()), 1_000_000 / 209);
         assert!(batch.pieces().all(|(_, piece)| piece == [b'x'; 200]));
     }
@@ -207,7 +209,7 @@ mod tests {
         bytes[last] ^= 1;
         std::fs::write(&rig.path, bytes).expect("written");
         let range = Range { segment: 1000, from: rig.ends[2], upto: rig.ends[3] };
-        assert!(Batch::read(&rig.path, range, 1, 60).is_err());
-        assert!(Batch::read(&rig.path, Range { upto: rig.ends[3] + 100, ..range }, 1, 60_000).is_err());
+        assert!(Batch::read(&rig.file(), range, 1, 60).is_err());
+        assert!(Batch::read(&rig.file(), Range { upto: rig.ends[3] + 100, ..range }, 1, 60_000).is_err());
     }
 }

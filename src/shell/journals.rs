@@ -43,6 +43,23 @@ impl Open {
     }
 }
 
+/// Where a worker reads one of a run's files.
+#[derive(Debug)]
+pub enum Source {
+    /// It is being written: to open it once more for each post would be a good part of what a small one costs.
+    Open(Arc<File>),
+    At(PathBuf),
+}
+
+impl Source {
+    pub fn file(self) -> io::Result<Arc<File>> {
+        match self {
+            Source::Open(file) => Ok(file),
+            Source::At(path) => File::open(path).map(Arc::new),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct Journals {
     directory: PathBuf,
@@ -174,8 +191,15 @@ impl Journals {
         self.sync(&runs)()
     }
 
-    /// Where a worker finds the run's file that begins at `segment`.
-    pub fn path(&self, run: RunId, segment: u64) -> PathBuf {
+    /// The run's file that begins at `segment`, for a worker.
+    pub fn source(&self, run: RunId, segment: u64) -> Source {
+        match self.open.get(&run).filter(|open| open.segment == segment) {
+            Some(open) => Source::Open(open.file.clone()),
+            None => Source::At(self.path(run, segment)),
+        }
+    }
+
+    fn path(&self, run: RunId, segment: u64) -> PathBuf {
         self.directory.join(format!("{run}-{segment}{SUFFIX}"))
     }
 

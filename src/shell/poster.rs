@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::io::{self, Cursor, Read};
-use std::path::Path;
 use std::time::Duration;
 
 use crate::config::settings::AgentToken;
@@ -15,14 +14,15 @@ use crate::proto::repair::{self, Repairs};
 
 use super::batch::{Batch, LARGE_BYTES_MIN};
 use super::is_passing;
+use super::journals::Source;
 use super::net::http::Api;
 use super::server::Server;
 
-/// Sends `post`; `journal` is the file that its range lies in.
-pub fn send(server: &Server, journal: &Path, post: &Post) -> Posted {
+/// Sends `post`; `journal` is where its range lies.
+pub fn send(server: &Server, journal: Source, post: &Post) -> Posted {
     let range = post.range;
     let batch = match range.from < range.upto {
-        true => Batch::read(journal, range, post.pieces_max, post.bytes_max),
+        true => journal.file().and_then(|file| Batch::read(&file, range, post.pieces_max, post.bytes_max)),
         false => Ok(Batch::empty(range.from)),
     };
     let mut repairs = Repairs::default();

@@ -212,13 +212,13 @@ impl Reactor {
             Action::Trim { run, before } => self.journals.trim(run, before),
             Action::Forget { run, damaged } => self.journals.forget(run, damaged),
             Action::Post(post) => {
-                let (server, journal) = (self.server.clone(), self.journals.path(post.id.run, post.range.segment));
-                self.workers.post(move || Done::Posted(poster::send(&server, &journal, &post)));
+                let (server, source) = (self.server.clone(), self.journals.source(post.id.run, post.range.segment));
+                self.workers.post(move || Done::Posted(poster::send(&server, source, &post)));
             }
             Action::SetAside(asked) => {
-                let (state_dir, journal) =
-                    (self.state_dir.clone(), self.journals.path(asked.id.run, asked.range.segment));
-                self.workers.post(move || Done::Posted(refused::set_aside(&state_dir, &journal, &asked)));
+                let source = self.journals.source(asked.id.run, asked.range.segment);
+                let state_dir = self.state_dir.clone();
+                self.workers.post(move || Done::Posted(refused::set_aside(&state_dir, source, &asked)));
             }
             Action::Quit { code } => self.exit_code = Some(code),
         }

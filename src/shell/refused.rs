@@ -22,6 +22,7 @@ use crate::proto::bulk::{self, Envelope};
 use crate::proto::repair::Repairs;
 
 use super::batch::Batch;
+use super::journals::Source;
 use super::poster::unreadable;
 
 /// What is held in memory on the way from one file to the other.
@@ -51,7 +52,7 @@ fn path(state_dir: &Path, run: RunId) -> PathBuf {
 }
 
 /// Copies what is to be set aside from the journal's file into the file of refused pieces; on disk before it returns.
-pub fn set_aside(state_dir: &Path, journal: &Path, asked: &SetAside) -> Posted {
+pub fn set_aside(state_dir: &Path, journal: Source, asked: &SetAside) -> Posted {
     let target = path(state_dir, asked.id.run);
     let failed = |error: io::Error| unwritable(&target, &error);
     let _alone = COPYING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,7 +77,7 @@ fn open(state_dir: &Path, path: &Path) -> io::Result<Held> {
 /// Returns how far it came in the journal, and how many pieces these were.
 fn copy(
     out: &mut impl Write,
-    journal: &Path,
+    journal: Source,
     asked: &SetAside,
     failed: &impl Fn(io::Error) -> Outcome,
 ) -> Result<(u64, u32), Outcome> {
@@ -86,9 +87,10 @@ fn copy(
         why: asked.words.clone(),
         when: bulk::start_date(asked.utc),
     };
+    let journal = journal.file().map_err(|error| unreadable(&error))?;
     let (mut at, mut count) = (asked.range.from, 0);
     while at < asked.range.upto {
-        let batch = Batch::read(journal, Range { from: at, ..asked.range }, u32::MAX, BYTES_MAX)
+        let batch = Batch::read(&journal, Range { from: at, ..asked.range }, u32::MAX, BYTES_MAX)
             .map_err(|error| unreadable(&error))?;
         for (kind, piece) in batch.pieces() {
             write_line(out, kind, piece, &refused).map_err(failed)?;
@@ -299,7 +301,7 @@ mod tests {
                 words: "400: no".into(),
                 utc: std::time::SystemTime::UNIX_EPOCH,
             };
-            set_aside(&self.directory, &self.directory.join("journal"), &asked)
+            set_aside(&self.directory, Source::At(self.directory.join("journal")), &asked)
         }
 
         /// How many lines there are; each must be a document.
