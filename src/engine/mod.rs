@@ -55,7 +55,7 @@ use agenda::Agenda;
 pub use disk::DiskLimits;
 use event::{Action, Event, Now, RunId};
 use executor::Executor;
-pub use posts::POSTS_AT_ONCE_MAX;
+pub use posts::POSTS_OUT_MAX;
 use posts::Posts;
 use resume::Resumed;
 use run::Run;

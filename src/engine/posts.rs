@@ -1,5 +1,5 @@
-//! Whose post goes next. A few posts are under way at once, one at most per run and workspace; whoever has something to post
-//! stands in a queue and goes to its end after each post, so that no run starves another. While the server cannot be reached,
+//! Whose post goes next. Some posts are out at once, one at most per run and workspace; whoever has something to post stands in
+//! a queue and goes to its end after each post, so that no run starves another. While the server cannot be reached,
 //! one post at a time asks for it.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -10,13 +10,15 @@ use super::event::{PostId, Posted, RunId};
 use super::run::{Cause, Run};
 use super::timers::Timer;
 
-/// As many as the shell has workers.
-pub const POSTS_AT_ONCE_MAX: usize = 4;
+/// Posts that workers have, or that wait for one. More than there are workers: with a thousand executors each post is small, and
+/// a worker that had to wait for the reactor between two of them would stand still for most of the time.
+pub const POSTS_OUT_MAX: usize = 32;
 
 #[derive(Debug, Default)]
 pub struct Posts {
     queue: VecDeque<PostId>,
-    flying: usize,
+    /// How many are out.
+    out: usize,
     /// There is a token to post with.
     pub ready: bool,
     /// The last post got no answer.
@@ -42,12 +44,12 @@ impl Posts {
 
     /// Sends as many posts on their way as may be.
     pub fn dispatch(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
-        let at_once_max = match (self.ready, self.unreachable) {
+        let out_max = match (self.ready, self.unreachable) {
             (false, _) => 0,
             (true, true) => 1,
-            (true, false) => POSTS_AT_ONCE_MAX,
+            (true, false) => POSTS_OUT_MAX,
         };
-        while self.flying < at_once_max {
+        while self.out < out_max {
             let Some(id) = self.queue.pop_front() else { return };
             let Some(run) = runs.get_mut(&id.run) else { continue };
             let took = run.took();
@@ -57,7 +59,7 @@ impl Posts {
             delivery.queued = false;
             let sending = Sending { number: self.sent + 1, passed: self.passed };
             if let Some(post) = delivery.next_post(&run.journal, took, sending, agenda) {
-                self.flying += 1;
+                self.out += 1;
                 self.sent += 1;
                 agenda.act(post);
             }
@@ -66,7 +68,7 @@ impl Posts {
 
     /// A worker is done with a post.
     pub fn on_posted(&mut self, posted: Posted, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
-        self.flying -= 1;
+        self.out -= 1;
         let Some(run) = runs.get_mut(&posted.id.run) else { return };
         let Some(delivery) = run.deliveries.get_mut(posted.id.workspace) else {
             return;

@@ -35,7 +35,7 @@ use rustls::ClientConfig;
 use crate::config::settings::{self, Settings};
 use crate::engine::event::{Now, RunId};
 use crate::engine::executor::Executor;
-use crate::engine::{DiskLimits, Engine, POSTS_AT_ONCE_MAX, Profile};
+use crate::engine::{DiskLimits, Engine, Profile};
 
 use children::Children;
 use enrol::{Enrolment, RegistrationToken};
@@ -89,8 +89,7 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
     let engine = Engine::new(profile, resumed, Now { up: Duration::ZERO, utc });
     let children = Children::new(reactor::FIRST_PIPE, own_path, guard);
     let parts = Parts { engine, started, server, signals, children, journals, state_dir };
-    let reactor =
-        Reactor::new(parts, POSTS_AT_ONCE_MAX).map_err(|error| machine("setting up the event loop", &error))?;
+    let reactor = Reactor::new(parts).map_err(|error| machine("setting up the event loop", &error))?;
     reactor.run().map_err(|error| machine("waiting for events", &error))
 }
 

@@ -10,7 +10,6 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::unix::SourceFd;
@@ -25,7 +24,7 @@ use super::channel::{Arrival, Channel};
 use super::children::{Children, Got, Pipe};
 use super::journals::Journals;
 use super::server::{Connection, Server};
-use super::workers::{Done, Workers};
+use super::workers::{Done, Results, Workers};
 use super::{is_passing, leftover, poster, refused};
 
 const LINK: Token = Token(0);
@@ -52,7 +51,7 @@ pub struct Reactor {
     started: Instant,
     server: Arc<Server>,
     workers: Workers,
-    done: Receiver<Done>,
+    results: Results,
     signals: SignalFd,
     channel: Option<Channel>,
     children: Children,
@@ -77,18 +76,18 @@ pub struct Parts {
 }
 
 impl Reactor {
-    pub fn new(parts: Parts, workers: usize) -> io::Result<Reactor> {
+    pub fn new(parts: Parts) -> io::Result<Reactor> {
         let poll = Poll::new()?;
         let fd = parts.signals.as_raw_fd();
         poll.registry().register(&mut SourceFd(&fd), SIGNALS, Interest::READABLE)?;
-        let (workers, done) = Workers::start(workers, Waker::new(poll.registry(), WAKER)?)?;
+        let (workers, results) = Workers::start(Waker::new(poll.registry(), WAKER)?)?;
         Ok(Reactor {
             poll,
             engine: parts.engine,
             started: parts.started,
             server: parts.server,
             workers,
-            done,
+            results,
             signals: parts.signals,
             channel: None,
             children: parts.children,
@@ -115,13 +114,14 @@ impl Reactor {
                 match token {
                     LINK => self.link_is_ready = true,
                     SIGNALS => self.read_signals(),
-                    WAKER => self.take_results(),
+                    WAKER => self.results.on_woken(),
                     pipe => self.ready.push(pipe),
                 }
             }
             if std::mem::take(&mut self.link_is_ready) {
                 self.read_channel();
             }
+            self.take_results();
             self.read_ready();
             self.engine.handle_timeout(self.now());
             self.perform_actions();
@@ -148,7 +148,7 @@ impl Reactor {
     }
 
     /// Gives every source that is ready one share of the turn, until the turn's bytes or its time are used up. Who had no share
-    /// is the first in the next turn.
+    /// is the first in the next turn. Workers do not wait for the turn's end: they get their next posts in between.
     fn read_ready(&mut self) {
         let (begun, mut bytes_left) = (Instant::now(), TURN_BYTES_MAX);
         for _ in 0..self.ready.len() {
@@ -156,6 +156,7 @@ impl Reactor {
                 Some(pipe) => bytes_left = bytes_left.saturating_sub(self.read_pipe(pipe)),
                 None => return,
             }
+            self.take_results();
             if bytes_left == 0 || begun.elapsed() >= TURN_MAX {
                 return;
             }
@@ -292,7 +293,7 @@ impl Reactor {
     }
 
     fn take_results(&mut self) {
-        while let Ok(done) = self.done.try_recv() {
+        while let Some(done) = self.results.next() {
             match done {
                 Done::Connected(Ok(connection)) => self.adopt(*connection),
                 Done::Connected(Err(failure)) => self.handle(Event::ConnectFailed(failure)),

@@ -1,9 +1,15 @@
 //! A few threads for what blocks: posts on a small pool, dialling and syncing on threads of their own so that a server that lets
-//! posts hang cannot hold up the command channel, nor a slow disk the posts. Results come back through one inbox; the reactor is woken for each.
+//! posts hang cannot hold up the command channel, nor a slow disk the posts. Results come back through one inbox, for which the
+//! reactor is woken.
+//!
+//! With a thousand executors there are tens of thousands of posts a second, and each thread that is woken for one costs more
+//! than it sends: whoever has work left is not woken, be it a worker or the reactor.
 
+use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use mio::Waker;
@@ -14,6 +20,8 @@ use crate::config::settings::Secret;
 
 use super::server::Connection;
 
+/// Threads that post. A server is asked for as many things at once.
+const POSTERS: usize = 4;
 /// A worker's stack: its buffers are on the heap.
 const STACK_BYTES: usize = 256 << 10;
 
@@ -27,48 +35,92 @@ pub enum Done {
 
 type Job = Box<dyn FnOnce() -> Done + Send>;
 
+/// Jobs for the pool, in the order in which they came.
+#[derive(Default)]
+struct Line {
+    jobs: Mutex<VecDeque<Job>>,
+    arrival: Condvar,
+}
+
+impl Line {
+    fn push(&self, job: Job) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+        self.arrival.notify_one();
+    }
+
+    fn pop(&self) -> Job {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match jobs.pop_front() {
+                Some(job) => return job,
+                None => jobs = self.arrival.wait(jobs).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
 /// Where workers put results.
 #[derive(Clone)]
 struct Inbox {
     results: Sender<Done>,
     waker: Arc<Waker>,
+    is_woken: Arc<AtomicBool>,
 }
 
 impl Inbox {
     fn put(&self, done: Done) {
         // Both fail only when the reactor is gone, and then nobody wants the result.
         let _ = self.results.send(done);
-        let _ = self.waker.wake();
+        if !self.is_woken.swap(true, Ordering::AcqRel) {
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+/// What workers have done, for the reactor.
+pub struct Results {
+    done: Receiver<Done>,
+    is_woken: Arc<AtomicBool>,
+}
+
+impl Results {
+    /// The reactor was woken. What comes from now on wakes it again; until it looks, nothing does.
+    pub fn on_woken(&self) {
+        self.is_woken.swap(false, Ordering::AcqRel);
+    }
+
+    /// The next one that is there.
+    pub fn next(&self) -> Option<Done> {
+        self.done.try_recv().ok()
     }
 }
 
 pub struct Workers {
-    jobs: Sender<Job>,
+    line: Arc<Line>,
     inbox: Inbox,
 }
 
 impl Workers {
-    /// Starts `count` threads for posts. The receiver gives what they and the other threads have done.
-    pub fn start(count: usize, waker: Waker) -> io::Result<(Workers, Receiver<Done>)> {
-        let (jobs, queue) = mpsc::channel::<Job>();
+    /// Starts the threads for posts, which live as long as the program.
+    pub fn start(waker: Waker) -> io::Result<(Workers, Results)> {
         let (results, done) = mpsc::channel();
-        let inbox = Inbox { results, waker: Arc::new(waker) };
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..count {
-            let (queue, inbox) = (queue.clone(), inbox.clone());
+        let is_woken = Arc::new(AtomicBool::new(false));
+        let inbox = Inbox { results, waker: Arc::new(waker), is_woken: is_woken.clone() };
+        let line = Arc::new(Line::default());
+        for _ in 0..POSTERS {
+            let (line, inbox) = (line.clone(), inbox.clone());
             spawn("post", move || {
-                while let Some(job) = next_job(&queue) {
-                    inbox.put(job());
+                loop {
+                    inbox.put(line.pop()());
                 }
             })?;
         }
-        Ok((Workers { jobs, inbox }, done))
+        Ok((Workers { line, inbox }, Results { done, is_woken }))
     }
 
     /// Runs a job on the pool.
     pub fn post(&self, job: impl FnOnce() -> Done + Send + 'static) {
-        // The pool's threads live as long as the sender does.
-        let _ = self.jobs.send(Box::new(job));
+        self.line.push(Box::new(job));
     }
 
     /// Runs a job on a thread of its own, which has this name.
@@ -76,10 +128,6 @@ impl Workers {
         let inbox = self.inbox.clone();
         spawn(name, move || inbox.put(job()))
     }
-}
-
-fn next_job(queue: &Mutex<Receiver<Job>>) -> Option<Job> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {

@@ -181,19 +181,19 @@ fn retry_after_is_honoured() {
 #[test]
 fn while_the_server_is_unreachable_one_post_asks_and_the_others_follow_its_success() {
     let mut world = World::joined(vec![executor("ok", &[])]);
-    for id in 1..=6 {
+    for id in 1..=POSTS_OUT_MAX as u64 + 2 {
         world.run_command("ok", json!([id]), json!(["ws1"]), json!({}));
         world.handle(Event::Output { run: RunId(id), bytes: &document(1) });
     }
     let posts = world.posts();
-    assert_eq!(posts.len(), 4);
+    assert_eq!(posts.len(), POSTS_OUT_MAX);
     world.take();
     for post in &posts {
         world.outcome(post, 1, Outcome::NoAnswer { words: "refused".into() });
     }
     let next = the_post(&mut world);
     world.answer(&next, 1, 201);
-    assert_eq!(world.posts().len(), 4, "nobody waits for a timer any more");
+    assert_eq!(world.posts().len(), POSTS_OUT_MAX, "nobody waits for a timer any more");
 }
 
 #[test]
