@@ -44,24 +44,38 @@ pub fn crowd(size: Size, sheet: &mut Sheet) {
     let mut rig = Rig::start(&job);
     rig.server.run("job", runs, each);
     rig.server.wait_running();
-    let (before, begun_ns) = (rig.cpu(), measure::unix_ns());
+    let pid = rig.agent.pid();
+    let (before, before_by_thread) = (rig.cpu(), measure::cpu_by_thread(pid));
+    let begun_ns = measure::unix_ns();
     let _open = gate.open();
     std::thread::sleep(Duration::from_millis(300));
-    let reactors = reactors(rig.agent.pid());
+    let reactors = reactors(pid);
     let counts = rig.finish(runs * each, sheet);
-    sheet.put("crowd: all delivered after", "s", seconds(begun_ns, counts.last_ns));
-    for (percent, us) in rig.server.latencies_us() {
-        sheet.point(Chart::Latency, &format!("{runs} executors, 100 documents/s each"), percent, us / 1e3);
+    let name = format!("{runs} executors, 100/s each");
+    let took = seconds(begun_ns, counts.last_ns);
+    sheet.put(&format!("{name}: all delivered after"), "s", took);
+    put_latencies(&name, &rig.server.latencies_us(), sheet);
+    sheet.put_goal(&format!("{name}: peak memory"), "MiB", rig.peak_mib(), Goal::Below(32.0));
+    sheet.put_goal(&format!("{name}: reactor threads"), "", reactors as f64, Goal::Below(2.0));
+    sheet.put(&format!("{name}: documents a post"), "", counts.hosts as f64 / counts.bodies as f64);
+    sheet.put(&format!("{name}: posts a second"), "", counts.bodies as f64 / took);
+    let us = |time: Duration| time.as_secs_f64() * 1e6 / (runs * each) as f64;
+    sheet.put(&format!("{name}: CPU a document"), "µs", us(rig.cpu() - before));
+    for (thread, time) in measure::cpu_by_thread(pid) {
+        let earlier = before_by_thread.get(&thread).copied().unwrap_or_default();
+        sheet.put(&format!("{name}: CPU a document, threads “{thread}”"), "µs", us(time.saturating_sub(earlier)));
+    }
+}
+
+fn put_latencies(name: &str, latencies_us: &[(f64, f64)], sheet: &mut Sheet) {
+    for (percent, us) in latencies_us {
+        sheet.point(Chart::Latency, name, *percent, us / 1e3);
         match percent {
-            50.0 => sheet.put("crowd: p50", "ms", us / 1e3),
-            99.0 => sheet.put_goal("crowd: p99", "ms", us / 1e3, Goal::Below(50.0)),
+            50.0 => sheet.put(&format!("{name}: p50"), "ms", us / 1e3),
+            99.0 => sheet.put_goal(&format!("{name}: p99"), "ms", us / 1e3, Goal::Below(50.0)),
             _ => {}
         }
     }
-    sheet.put_goal("crowd: peak memory", "MiB", rig.peak_mib(), Goal::Below(32.0));
-    sheet.put_goal("crowd: reactor threads", "", reactors as f64, Goal::Below(2.0));
-    let cpu_us = (rig.cpu() - before).as_secs_f64() * 1e6 / (runs * each) as f64;
-    sheet.put("crowd: CPU a document", "µs", cpu_us);
 }
 
 /// The crowd without an agent: all print into one pipe, which is read and thrown away. What the machine does to the latency of
