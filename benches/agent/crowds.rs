@@ -1,7 +1,7 @@
 //! Many executors at once: how much they get through together, how soon each is heard, and what they cost when they say nothing.
 
 use std::io::Read;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use super::generator::{Job, SHORT_BYTES};
@@ -86,15 +86,12 @@ pub fn crowd_alone(size: Size, sheet: &mut Sheet) {
     let gate_path = Some(gate.path());
     let job = Job { documents: each, rate: Some(100), stamped: true, gate: gate_path, ..Job::default() };
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
-    let start = |_| {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", &job.command()]).stdout(writer.try_clone().expect("a descriptor"));
-        command.spawn().expect("a shell")
-    };
+    let start = |_| job.start(0, writer.try_clone().expect("a descriptor"));
     let children: Vec<Child> = (0..runs).map(start).collect();
     drop(writer);
     // They are at the gate then, or come to it soon.
     std::thread::sleep(Duration::from_millis(500));
+    let cpu_at_start: Duration = children.iter().map(|child| measure::cpu_exact(child.id())).sum();
     let begun = Instant::now();
     let _open = gate.open();
     let (mut tally, mut buffer) = (Latencies::default(), vec![0; SHORT_BYTES * 320]);
@@ -106,15 +103,15 @@ pub fn crowd_alone(size: Size, sheet: &mut Sheet) {
         buffer.copy_within(whole..held + read, 0);
         held = held + read - whole;
     }
-    sheet.put_of(MACHINE, "crowd alone: all printed after", "s", begun.elapsed().as_secs_f64(), Goal::None);
+    let took = begun.elapsed().as_secs_f64();
+    sheet.put_of(MACHINE, "crowd alone: all printed after", "s", took, Goal::None);
     for (percent, us) in tally.percentiles() {
         if percent == 50.0 || percent == 99.0 {
             sheet.put_of(MACHINE, &format!("crowd alone: p{percent}"), "ms", us / 1e3, Goal::None);
         }
     }
-    for mut child in children {
-        let _ = child.wait();
-    }
+    let cpu = measure::cpu_of_ended(children).saturating_sub(cpu_at_start).as_secs_f64();
+    sheet.put_of(MACHINE, "crowd alone: CPU of the executors", "cores", cpu / took, Goal::None);
 }
 
 /// Threads that are neither workers that post nor short ones that dial or sync.
