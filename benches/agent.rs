@@ -9,6 +9,8 @@ mod backlogs;
 mod chart;
 #[path = "agent/crowds.rs"]
 mod crowds;
+#[path = "agent/floor.rs"]
+mod floor;
 #[path = "agent/generator.rs"]
 mod generator;
 #[path = "agent/latencies.rs"]
@@ -52,7 +54,7 @@ const fn scenario(name: &'static str, play: fn(Size, &mut Sheet), times_max: usi
     Scenario { name, play, times_max }
 }
 
-const SCENARIOS: [Scenario; 13] = [
+const SCENARIOS: [Scenario; 14] = [
     scenario("limits", limits::limits, 3),
     scenario("binary", scenarios::binary, 1),
     scenario("start", scenarios::start, 5),
@@ -61,6 +63,7 @@ const SCENARIOS: [Scenario; 13] = [
     scenario("one", scenarios::one, 5),
     scenario("executors", crowds::executors, 3),
     scenario("crowd-alone", crowds::crowd_alone, 3),
+    scenario("crowd-floor", floor::crowd_floor, 3),
     scenario("crowd", crowds::crowd, 5),
     scenario("thousand-idle", crowds::thousand_idle, 1),
     scenario("report", backlogs::report, 3),

@@ -14,6 +14,9 @@ use super::sheet::{Chart, Goal, Sheet};
 
 /// The agent's reactor has the name of the program; beside it are the threads that post.
 const REACTOR: &str = "agent";
+/// Documents of each executor of a crowd, and how many of them it prints a second.
+pub const EACH: u64 = 100;
+const RATE: u64 = 100;
 
 /// The same number of documents, from ever more executors, each as fast as it is read.
 pub fn executors(size: Size, sheet: &mut Sheet) {
@@ -35,14 +38,27 @@ pub fn executors(size: Size, sheet: &mut Sheet) {
     }
 }
 
+/// How many executors a crowd has.
+pub fn runs(size: Size) -> u64 {
+    size.pick(1000, 100)
+}
+
+/// What each of a crowd does.
+pub fn job(gate: &Gate) -> Job {
+    Job { documents: EACH, rate: Some(RATE), stamped: true, gate: Some(gate.path()), ..Job::default() }
+}
+
+/// Executors that were started are at the gate then.
+pub fn wait_at_gate() {
+    std::thread::sleep(Duration::from_millis(500));
+}
+
 /// A thousand scanners, each of which finds something a hundred times a second.
 pub fn crowd(size: Size, sheet: &mut Sheet) {
-    let (runs, each) = (size.pick(1000, 100), 100);
-    let gate = Gate::new();
-    let gate_path = Some(gate.path());
-    let job = Job { documents: each, rate: Some(100), stamped: true, gate: gate_path, ..Job::default() };
+    let (runs, gate) = (runs(size), Gate::new());
+    let job = job(&gate);
     let mut rig = Rig::start(&job);
-    rig.server.run("job", runs, each);
+    rig.server.run("job", runs, EACH);
     rig.server.wait_running();
     let pid = rig.agent.pid();
     let (before, before_by_thread) = (rig.cpu(), measure::cpu_by_thread(pid));
@@ -50,8 +66,8 @@ pub fn crowd(size: Size, sheet: &mut Sheet) {
     let _open = gate.open();
     std::thread::sleep(Duration::from_millis(300));
     let reactors = reactors(pid);
-    let counts = rig.finish(runs * each, sheet);
-    let name = format!("{runs} executors, 100/s each");
+    let counts = rig.finish(runs * EACH, sheet);
+    let name = format!("{runs} executors, {RATE}/s each");
     let took = seconds(begun_ns, counts.last_ns);
     sheet.put(&format!("{name}: all delivered after"), "s", took);
     put_latencies(&name, &rig.server.latencies_us(), sheet);
@@ -59,7 +75,7 @@ pub fn crowd(size: Size, sheet: &mut Sheet) {
     sheet.put_goal(&format!("{name}: reactor threads"), "", reactors as f64, Goal::Below(2.0));
     sheet.put(&format!("{name}: documents a post"), "", counts.hosts as f64 / counts.bodies as f64);
     sheet.put(&format!("{name}: posts a second"), "", counts.bodies as f64 / took);
-    let us = |time: Duration| time.as_secs_f64() * 1e6 / (runs * each) as f64;
+    let us = |time: Duration| time.as_secs_f64() * 1e6 / (runs * EACH) as f64;
     sheet.put(&format!("{name}: CPU a document"), "µs", us(rig.cpu() - before));
     for (thread, time) in measure::cpu_by_thread(pid) {
         let earlier = before_by_thread.get(&thread).copied().unwrap_or_default();
@@ -81,16 +97,13 @@ fn put_latencies(name: &str, latencies_us: &[(f64, f64)], sheet: &mut Sheet) {
 /// The crowd without an agent: all print into one pipe, which is read and thrown away. What the machine does to the latency of
 /// a thousand processes by itself.
 pub fn crowd_alone(size: Size, sheet: &mut Sheet) {
-    let (runs, each) = (size.pick(1000, 100), 100);
-    let gate = Gate::new();
-    let gate_path = Some(gate.path());
-    let job = Job { documents: each, rate: Some(100), stamped: true, gate: gate_path, ..Job::default() };
+    let (runs, gate) = (runs(size), Gate::new());
+    let job = job(&gate);
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let start = |_| job.start(0, writer.try_clone().expect("a descriptor"));
     let children: Vec<Child> = (0..runs).map(start).collect();
     drop(writer);
-    // They are at the gate then, or come to it soon.
-    std::thread::sleep(Duration::from_millis(500));
+    wait_at_gate();
     let cpu_at_start: Duration = children.iter().map(|child| measure::cpu_exact(child.id())).sum();
     let begun = Instant::now();
     let _open = gate.open();
@@ -105,13 +118,16 @@ pub fn crowd_alone(size: Size, sheet: &mut Sheet) {
     }
     let took = begun.elapsed().as_secs_f64();
     sheet.put_of(MACHINE, "crowd alone: all printed after", "s", took, Goal::None);
-    for (percent, us) in tally.percentiles() {
-        if percent == 50.0 || percent == 99.0 {
-            sheet.put_of(MACHINE, &format!("crowd alone: p{percent}"), "ms", us / 1e3, Goal::None);
-        }
-    }
+    put_percentiles("crowd alone", &tally.percentiles(), sheet);
     let cpu = measure::cpu_of_ended(children).saturating_sub(cpu_at_start).as_secs_f64();
     sheet.put_of(MACHINE, "crowd alone: CPU of the executors", "cores", cpu / took, Goal::None);
+}
+
+/// Of the machine: median and what 99 of 100 documents took at most.
+pub fn put_percentiles(name: &str, latencies_us: &[(f64, f64)], sheet: &mut Sheet) {
+    for (percent, us) in latencies_us.iter().filter(|(percent, _)| [50.0, 99.0].contains(percent)) {
+        sheet.put_of(MACHINE, &format!("{name}: p{percent}"), "ms", us / 1e3, Goal::None);
+    }
 }
 
 /// Threads that are neither workers that post nor short ones that dial or sync.

@@ -41,6 +41,9 @@ pub struct Job {
 }
 
 pub const SHORT_BYTES: usize = 200;
+/// What stands before and behind the host of a line.
+pub const LINE_HEAD: &str = r#"{"hosts":["#;
+pub const LINE_TAIL: &str = "]}\n";
 /// Sizes of hosts from one without findings to one with some: 1600 on average.
 const HOST_BYTES: [usize; 5] = [200, 300, 500, 2000, 5000];
 /// About what a pipe holds.
@@ -153,12 +156,12 @@ fn host(bytes: usize) -> String {
 
 /// One line, and where in it the id is.
 fn document(host_bytes: usize) -> (Vec<u8>, usize) {
-    let line = format!("{{\"hosts\":[{}]}}\n", host(host_bytes));
-    (line.into_bytes(), r#"{"hosts":["#.len() + r#"{"ip":""#.len())
+    let line = format!("{LINE_HEAD}{}{LINE_TAIL}", host(host_bytes));
+    (line.into_bytes(), LINE_HEAD.len() + r#"{"ip":""#.len())
 }
 
 fn short_document() -> (Vec<u8>, usize) {
-    document(SHORT_BYTES - "{\"hosts\":[]}\n".len())
+    document(SHORT_BYTES - LINE_HEAD.len() - LINE_TAIL.len())
 }
 
 fn print(out: &mut File, job: &Job, first: u64) -> io::Result<()> {

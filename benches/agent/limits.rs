@@ -1,7 +1,7 @@
 //! What this machine can do at all: the executor without an agent, and the server without one. The two share the processors
 //! with the agent in every other scenario.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use super::sheet::{Goal, Sheet};
 
 /// Whose figures these are.
 pub const MACHINE: &str = "limit";
-const CONNECTIONS: u64 = 4;
+pub const CONNECTIONS: u64 = 4;
 
 pub fn limits(size: Size, sheet: &mut Sheet) {
     generator(size.pick(2_000_000, 200_000), sheet);
@@ -40,15 +40,9 @@ fn generator(documents: u64, sheet: &mut Sheet) {
 /// Ready-made posts of so many documents each, on a few connections that are kept.
 fn posts(documents: u64, posts: u64, sheet: &mut Sheet) {
     let server = Server::start(false);
-    let head = r#"{"hosts":["#;
     let host = format!(r#"{{"ip":"0","description":"{}"}}"#, "x".repeat(SHORT_BYTES - 50));
-    let body = format!("{head}{}]}}", vec![host; documents as usize].join(","));
-    let request = format!(
-        "POST /_api/v3/ws/ws/bulk_create HTTP/1.1\r\nHost: bench\r\nAuthorization: Agent {}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        server.token,
-        body.len()
-    );
+    let body = format!("{{\"hosts\":[{}]}}", vec![host; documents as usize].join(","));
+    let request = format!("{}{body}", head(&server.token, body.len()));
     let (cpu, begun) = (measure::cpu(server.pid()), Instant::now());
     std::thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
@@ -64,14 +58,31 @@ fn posts(documents: u64, posts: u64, sheet: &mut Sheet) {
 }
 
 fn keep_posting(port: u16, request: &[u8], posts: u64) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
-    stream.set_nodelay(true).expect("a socket");
-    let mut answers = BufReader::new(stream.try_clone().expect("a socket"));
-    let mut room = [0; 4096];
+    let mut stream = connect(port);
     for _ in 0..posts {
-        stream.write_all(request).expect("the server reads");
-        // An answer is small and comes in one piece.
-        let read = answers.read(&mut room).expect("the server answers");
-        assert!(room[..read].starts_with(b"HTTP/1.1 201"), "{}", String::from_utf8_lossy(&room[..read]));
+        exchange(&mut stream, request);
     }
+}
+
+/// The head of a post with a body of so many bytes.
+pub fn head(token: &str, body_bytes: usize) -> String {
+    format!(
+        "POST /_api/v3/ws/ws/bulk_create HTTP/1.1\r\nHost: bench\r\nAuthorization: Agent {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {body_bytes}\r\n\r\n"
+    )
+}
+
+pub fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+    stream.set_nodelay(true).expect("a socket");
+    stream
+}
+
+/// One post and its answer.
+pub fn exchange(stream: &mut TcpStream, request: &[u8]) {
+    stream.write_all(request).expect("the server reads");
+    // An answer is small and comes in one piece.
+    let mut room = [0; 4096];
+    let read = stream.read(&mut room).expect("the server answers");
+    assert!(room[..read].starts_with(b"HTTP/1.1 201"), "{}", String::from_utf8_lossy(&room[..read]));
 }
