@@ -63,15 +63,18 @@ fn installed(paths: &[&str]) -> Option<PathBuf> {
 /// What one program did.
 struct Work {
     rate: f64,
-    cpu: Duration,
+    /// `None` where there are too few documents for a clock of 10 ms.
+    cpu: Option<Duration>,
     peak_mib: f64,
     documents: u64,
 }
 
 fn put(subject: &str, work: &Work, sheet: &mut Sheet) {
-    let cpu_us = work.cpu.as_secs_f64() * 1e6 / work.documents as f64;
     sheet.put_of(subject, "rate", "documents/s", work.rate, Goal::None);
-    sheet.put_of(subject, "CPU a document", "µs", cpu_us, Goal::None);
+    if let Some(cpu) = work.cpu {
+        let us = cpu.as_secs_f64() * 1e6 / work.documents as f64;
+        sheet.put_of(subject, "CPU a document", "µs", us, Goal::None);
+    }
     sheet.put_of(subject, "peak memory", "MiB", work.peak_mib, Goal::None);
 }
 
@@ -99,7 +102,7 @@ fn agent(documents: u64, sheet: &mut Sheet) {
     let (_open, begun_ns) = gate.open_for_one();
     let counts = rig.finish(documents, sheet);
     let rate = documents as f64 / seconds(begun_ns, counts.last_ns);
-    put(AGENT, &Work { rate, cpu: rig.cpu() - before, peak_mib: rig.peak_mib(), documents }, sheet);
+    put(AGENT, &Work { rate, cpu: Some(rig.cpu() - before), peak_mib: rig.peak_mib(), documents }, sheet);
 }
 
 /// A process that is ended with the scenario.
@@ -137,7 +140,8 @@ fn syslog_ng(program: &Path, variant: &Variant, documents: u64, sheet: &mut Shee
     rig::check(&counts, documents, variant.name, sheet);
     let pid = running.0.id();
     let rate = documents as f64 / seconds(begun_ns, counts.last_ns);
-    let work = Work { rate, cpu: measure::cpu(pid) - before, peak_mib: measure::peak_mib(pid), documents };
+    let cpu = Some(measure::cpu(pid) - before);
+    let work = Work { rate, cpu, peak_mib: measure::peak_mib(pid), documents };
     put(variant.name, &work, sheet);
 }
 
@@ -208,11 +212,10 @@ fn python(program: &Path, sheet: &mut Sheet) {
     if server.joined_ns(1).is_none() {
         return sheet.remark(format!("{PYTHON} did not join"));
     }
-    let before = measure::cpu(pid);
     server.run("job", 1, documents);
     let counts = wait_counted(&mut server, documents);
     rig::check(&counts, documents, PYTHON, sheet);
     let rate = (documents - 1) as f64 / seconds(counts.first_ns, counts.last_ns);
-    let work = Work { rate, cpu: measure::cpu(pid) - before, peak_mib: measure::peak_mib(pid), documents };
+    let work = Work { rate, cpu: None, peak_mib: measure::peak_mib(pid), documents };
     put(PYTHON, &work, sheet);
 }
