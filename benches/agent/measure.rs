@@ -110,15 +110,20 @@ pub fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|(_, name)| name);
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     format!(
         "{cores} cores of {}, Linux {}, Rust {}, load before {}",
         model.unwrap_or("an unnamed processor"),
-        kernel.trim(),
+        version(&release),
         env!("CARGO_PKG_RUST_VERSION"),
         load.split_whitespace().next().unwrap_or("unknown"),
     )
+}
+
+/// The first two numbers of a kernel's release; what follows them tells one build from another.
+fn version(release: &str) -> String {
+    release.split(|c: char| !c.is_ascii_digit()).take(2).collect::<Vec<_>>().join(".")
 }
 
 pub fn unix_ns() -> u64 {
