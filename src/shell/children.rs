@@ -33,10 +33,30 @@ pub enum Pipe {
 /// What one read from a pipe gave.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Got {
-    Bytes(usize),
+    /// Drained is a pipe that is empty now; the next readiness tells when to read again.
+    Bytes {
+        bytes: usize,
+        is_drained: bool,
+    },
     /// Nothing at present; the next readiness tells.
     Nothing,
     End,
+}
+
+/// The reading end of a pipe.
+#[derive(Debug)]
+struct Stream {
+    pipe: Receiver,
+    /// Nobody can write any more, and this is not told again: it has to be read to its end.
+    is_hung_up: bool,
+}
+
+impl Stream {
+    /// Spares the read that finds nothing: one that does not fill the buffer has emptied the pipe, epoll(7).
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+        let bytes = self.pipe.read(buffer)?;
+        Ok((bytes, bytes < buffer.len() && !self.is_hung_up))
+    }
 }
 
 #[derive(Debug)]
@@ -44,15 +64,15 @@ struct Child {
     run: RunId,
     /// Its process, and its group.
     pid: Pid,
-    stdout: Option<Receiver>,
-    stderr: Option<Receiver>,
+    stdout: Option<Stream>,
+    stderr: Option<Stream>,
     /// False while the engine wants no output.
     wanted: bool,
     exited: bool,
 }
 
 impl Child {
-    fn pipe(&mut self, pipe: Pipe) -> &mut Option<Receiver> {
+    fn stream(&mut self, pipe: Pipe) -> &mut Option<Stream> {
         match pipe {
             Pipe::Stdout => &mut self.stdout,
             Pipe::Stderr => &mut self.stderr,
@@ -114,7 +134,7 @@ impl Children {
             self.free.push(slot);
             return Err(error);
         }
-        let (stdout, stderr) = (Some(stdout), Some(stderr));
+        let [stdout, stderr] = [stdout, stderr].map(|pipe| Some(Stream { pipe, is_hung_up: false }));
         self.by_run.insert(run, slot);
         self.slots[slot] = Some(Child { run, pid: launched.pid, stdout, stderr, wanted: true, exited: false });
         Ok(())
@@ -122,6 +142,20 @@ impl Children {
 
     fn token(&self, slot: usize, pipe: Pipe) -> Token {
         Token(self.first_token + 2 * slot + usize::from(pipe == Pipe::Stderr))
+    }
+
+    fn place(&self, token: Token) -> Option<(usize, Pipe)> {
+        let index = token.0.checked_sub(self.first_token)?;
+        Some((index / 2, if index.is_multiple_of(2) { Pipe::Stdout } else { Pipe::Stderr }))
+    }
+
+    /// Nobody can write into this pipe any more.
+    pub fn on_hang_up(&mut self, token: Token) {
+        let Some((slot, pipe)) = self.place(token) else { return };
+        let child = self.slots.get_mut(slot).and_then(Option::as_mut);
+        if let Some(stream) = child.and_then(|child| child.stream(pipe).as_mut()) {
+            stream.is_hung_up = true;
+        }
     }
 
     /// The token of a run's pipe, as long as it has a child.
@@ -137,9 +171,8 @@ impl Children {
 
     /// The pipe behind a token, unless it is gone or not wanted at present.
     pub fn wanted(&self, token: Token) -> Option<(RunId, Pipe)> {
-        let index = token.0.checked_sub(self.first_token)?;
-        let child = self.slots.get(index / 2)?.as_ref()?;
-        let pipe = if index % 2 == 0 { Pipe::Stdout } else { Pipe::Stderr };
+        let (slot, pipe) = self.place(token)?;
+        let child = self.slots.get(slot)?.as_ref()?;
         (pipe == Pipe::Stderr || child.wanted).then_some((child.run, pipe))
     }
 
@@ -148,13 +181,13 @@ impl Children {
         let Some(child) = self.child(run) else {
             return Got::Nothing;
         };
-        let Some(receiver) = child.pipe(pipe) else {
+        let Some(stream) = child.stream(pipe) else {
             return Got::Nothing;
         };
         loop {
-            match receiver.read(buffer) {
-                Ok(0) => break,
-                Ok(bytes) => return Got::Bytes(bytes),
+            match stream.read(buffer) {
+                Ok((0, _)) => break,
+                Ok((bytes, is_drained)) => return Got::Bytes { bytes, is_drained },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Got::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -163,7 +196,7 @@ impl Children {
                 }
             }
         }
-        *child.pipe(pipe) = None;
+        *child.stream(pipe) = None;
         Got::End
     }
 

@@ -110,12 +110,17 @@ impl Reactor {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            for token in events.iter().map(|event| event.token()) {
-                match token {
+            for event in &events {
+                match event.token() {
                     LINK => self.link_is_ready = true,
                     SIGNALS => self.read_signals(),
                     WAKER => self.results.on_woken(),
-                    pipe => self.ready.push(pipe),
+                    pipe => {
+                        if event.is_read_closed() {
+                            self.children.on_hang_up(pipe);
+                        }
+                        self.ready.push(pipe);
+                    }
                 }
             }
             if std::mem::take(&mut self.link_is_ready) {
@@ -338,9 +343,12 @@ impl Reactor {
         for _ in 0..reads {
             match self.children.read(run, pipe, &mut self.buffer) {
                 Got::Nothing => return total,
-                Got::Bytes(bytes) => {
+                Got::Bytes { bytes, is_drained } => {
                     total += bytes;
                     self.on_bytes(run, pipe, bytes);
+                    if is_drained {
+                        return total;
+                    }
                 }
                 Got::End => {
                     self.handle(match pipe {
