@@ -54,10 +54,12 @@ struct Flight {
 /// Where a post stands among those of all deliveries.
 #[derive(Clone, Copy, Debug)]
 pub struct Sending {
-    /// Posts are numbered in the order in which they are sent.
+    /// Posts are numbered in the order in which they are handed out to be sent.
     pub number: u64,
     /// The newest one with pieces in it that the server was known to have taken by then.
     pub passed: u64,
+    /// When that was.
+    pub at: Duration,
 }
 
 /// Pieces on their way into the file of refused ones.
@@ -82,6 +84,8 @@ pub struct Answered {
     pub reachable: Option<bool>,
     /// The number of the post, if the server took it and it had pieces in it.
     pub took: Option<u64>,
+    /// How long after it was handed out, if the server answered.
+    pub after: Option<Duration>,
     /// The run's status says something else now.
     pub news: bool,
 }
@@ -308,7 +312,7 @@ impl Delivery {
     pub fn on_posted(&mut self, posted: Posted, journal: &Journal, sent: u64, agenda: &mut Agenda) -> Answered {
         let Some(Flight { kind, sending }) = self.flying.take() else {
             debug_assert!(false, "an answer to no post");
-            return Answered { reachable: None, took: None, news: false };
+            return Answered { reachable: None, took: None, after: None, news: false };
         };
         let (had_trouble, settled) = (self.wants_person(), (self.cursor, self.closed, self.refusals.barred.is_some()));
         // What others are answered says nothing of the piece that waits.
@@ -353,7 +357,8 @@ impl Delivery {
             None => self.go_on(),
         };
         self.note_is_due |= settled != (self.cursor, self.closed, self.refusals.barred.is_some());
-        Answered { reachable, took, news: is_other && (had_trouble || self.wants_person()) }
+        let after = (reachable == Some(true)).then(|| agenda.now.up.saturating_sub(sending.at));
+        Answered { reachable, took, after, news: is_other && (had_trouble || self.wants_person()) }
     }
 
     fn go_on(&mut self) -> bool {

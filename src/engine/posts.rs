@@ -3,6 +3,7 @@
 //! one post at a time asks for it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use super::agenda::Agenda;
 use super::delivery::{Delivery, Sending};
@@ -10,9 +11,14 @@ use super::event::{PostId, Posted, RunId};
 use super::run::{Cause, Run};
 use super::timers::Timer;
 
-/// Posts that workers have, or that wait for one. More than there are workers: with a thousand executors each post is small, and
-/// a worker that had to wait for the reactor between two of them would stand still for most of the time.
+/// As many as the shell has workers.
+pub const POSTS_AT_ONCE_MAX: usize = 4;
+/// As many are handed out while answers are quick: with a thousand executors each post is small, and a worker that had to wait
+/// for the next one to be handed out would stand still for most of the time.
 pub const POSTS_OUT_MAX: usize = 32;
+/// An answer so soon after its post was handed out is quick. With a slower server whoever waits in line would go out with less
+/// than there is to send by then, and with one that hangs all of them would have to be waited for.
+const QUICK: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
 pub struct Posts {
@@ -23,6 +29,10 @@ pub struct Posts {
     pub ready: bool,
     /// The last post got no answer.
     unreachable: bool,
+    /// The last answer came soon, and there is time for more.
+    is_quick: bool,
+    /// What is handed out and not answered by the end is sent again by the next agent: no more of it than has to be.
+    is_stopping: bool,
     /// How many posts were sent: the number of the newest one.
     sent: u64,
     /// The number of the newest one with pieces in it that the server has taken.
@@ -44,10 +54,11 @@ impl Posts {
 
     /// Sends as many posts on their way as may be.
     pub fn dispatch(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
-        let out_max = match (self.ready, self.unreachable) {
-            (false, _) => 0,
-            (true, true) => 1,
-            (true, false) => POSTS_OUT_MAX,
+        let out_max = match (self.ready, self.unreachable, self.is_quick && !self.is_stopping) {
+            (false, ..) => 0,
+            (true, true, _) => 1,
+            (true, false, false) => POSTS_AT_ONCE_MAX,
+            (true, false, true) => POSTS_OUT_MAX,
         };
         while self.out < out_max {
             let Some(id) = self.queue.pop_front() else { return };
@@ -57,7 +68,7 @@ impl Posts {
                 continue;
             };
             delivery.queued = false;
-            let sending = Sending { number: self.sent + 1, passed: self.passed };
+            let sending = Sending { number: self.sent + 1, passed: self.passed, at: agenda.now.up };
             if let Some(post) = delivery.next_post(&run.journal, took, sending, agenda) {
                 self.out += 1;
                 self.sent += 1;
@@ -88,6 +99,7 @@ impl Posts {
         if is_unreadable {
             run.end(Cause::Unreadable, agenda);
         }
+        self.is_quick = answered.after.is_some_and(|after| after <= QUICK);
         let Some(reachable) = answered.reachable else { return };
         if reachable && self.unreachable {
             self.on_reachable(runs, agenda);
@@ -102,6 +114,7 @@ impl Posts {
 
     /// There is not much time: whoever waits is to try once more.
     pub fn on_stop(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
+        self.is_stopping = true;
         self.hurry(runs, agenda, |_| true);
     }
 

@@ -15,7 +15,7 @@ use super::event::*;
 use super::executor::Executor;
 use super::note::Group;
 use super::resume::Resumed;
-use super::{DiskLimits, Engine, POSTS_OUT_MAX, Profile};
+use super::{DiskLimits, Engine, POSTS_AT_ONCE_MAX, POSTS_OUT_MAX, Profile};
 
 mod deliveries;
 mod journals;

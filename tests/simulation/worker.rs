@@ -3,15 +3,13 @@
 
 use std::time::Duration;
 
-use faraday_agent::engine::POSTS_OUT_MAX;
 use faraday_agent::engine::event::{Event, Outcome, Post, PostId, Posted, SetAside};
+use faraday_agent::engine::{POSTS_AT_ONCE_MAX, POSTS_OUT_MAX};
 use faraday_agent::proto::repair::Repairs;
 
 use super::script::Tag;
 use super::server::Mood;
 use super::world::{Happening, World};
-
-const WORKERS: usize = 4;
 
 #[derive(Debug)]
 pub enum Work {
@@ -26,11 +24,12 @@ impl World {
         assert!(self.works.len() < POSTS_OUT_MAX, "more posts out than there may be");
         assert!(self.works.insert(id, work).is_none(), "two posts at once for {id:?}");
         // There are fewer workers, and what they are at may take its time.
-        let pause = match self.server.mood {
-            _ if self.works.len() <= WORKERS => self.random.millis(0, 50),
-            Mood::Silent => self.random.millis(0, 60_000),
-            _ => self.random.millis(0, 500),
+        let pause_max = match (self.works.len() > POSTS_AT_ONCE_MAX, self.server.mood) {
+            (false, _) => 50,
+            (true, Mood::Silent) => 60_000,
+            (true, _) => 500,
         };
+        let pause = self.random.millis(0, pause_max);
         self.later(pause, Happening::WorkBegins(id));
     }
 

@@ -181,19 +181,42 @@ fn retry_after_is_honoured() {
 #[test]
 fn while_the_server_is_unreachable_one_post_asks_and_the_others_follow_its_success() {
     let mut world = World::joined(vec![executor("ok", &[])]);
-    for id in 1..=POSTS_OUT_MAX as u64 + 2 {
+    for id in 1..=6 {
         world.run_command("ok", json!([id]), json!(["ws1"]), json!({}));
         world.handle(Event::Output { run: RunId(id), bytes: &document(1) });
     }
     let posts = world.posts();
-    assert_eq!(posts.len(), POSTS_OUT_MAX);
+    assert_eq!(posts.len(), POSTS_AT_ONCE_MAX);
     world.take();
     for post in &posts {
         world.outcome(post, 1, Outcome::NoAnswer { words: "refused".into() });
     }
     let next = the_post(&mut world);
     world.answer(&next, 1, 201);
-    assert_eq!(world.posts().len(), POSTS_OUT_MAX, "nobody waits for a timer any more");
+    assert_eq!(world.posts().len(), 5, "nobody waits for a timer any more");
+}
+
+#[test]
+fn posts_are_handed_out_ahead_only_while_answers_are_quick() {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    for id in 1..=100 {
+        world.run_command("ok", json!([id]), json!(["ws1"]), json!({}));
+        world.handle(Event::Output { run: RunId(id), bytes: &document(1) });
+    }
+    let first = world.posts();
+    assert_eq!(first.len(), POSTS_AT_ONCE_MAX);
+    world.take();
+    world.answer(&first[0], 1, 201);
+    let ahead = world.posts();
+    assert_eq!(first.len() - 1 + ahead.len(), POSTS_OUT_MAX);
+    world.take();
+    world.pass(Duration::from_millis(51));
+    for post in first[1..].iter().chain(&ahead[..ahead.len() - POSTS_AT_ONCE_MAX]) {
+        world.answer(post, 1, 201);
+        assert_eq!(world.posts().len(), 0, "the server is slow");
+    }
+    world.answer(&ahead[ahead.len() - 1], 1, 201);
+    assert_eq!(world.posts().len(), 1);
 }
 
 #[test]
