@@ -33,7 +33,7 @@ pub enum Pipe {
 /// What one read from a pipe gave.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Got {
-    /// Drained is a pipe that is empty now; the next readiness tells when to read again.
+    /// Drained is a pipe that is empty now and of which the next readiness tells when to read again.
     Bytes {
         bytes: usize,
         is_drained: bool,
@@ -53,9 +53,11 @@ struct Stream {
 
 impl Stream {
     /// Spares the read that finds nothing: one that does not fill the buffer has emptied the pipe, epoll(7).
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
-        let bytes = self.pipe.read(buffer)?;
-        Ok((bytes, bytes < buffer.len() && !self.is_hung_up))
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Got> {
+        Ok(match self.pipe.read(buffer)? {
+            0 => Got::End,
+            bytes => Got::Bytes { bytes, is_drained: bytes < buffer.len() && !self.is_hung_up },
+        })
     }
 }
 
@@ -181,13 +183,16 @@ impl Children {
         let Some(child) = self.child(run) else {
             return Got::Nothing;
         };
+        let has_exited = child.exited;
         let Some(stream) = child.stream(pipe) else {
             return Got::Nothing;
         };
         loop {
             match stream.read(buffer) {
-                Ok((0, _)) => break,
-                Ok((bytes, is_drained)) => return Got::Bytes { bytes, is_drained },
+                Ok(Got::End) => break,
+                // Of a pipe of packets (O_DIRECT, pipe(2)) a read gives one: what is left is not told when nobody writes more.
+                Ok(Got::Bytes { bytes, .. }) if has_exited => return Got::Bytes { bytes, is_drained: false },
+                Ok(got) => return got,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Got::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {

@@ -47,14 +47,14 @@ impl Open {
 #[derive(Debug)]
 pub enum Source {
     /// It is being written: to open it once more for each post would be a good part of what a small one costs.
-    Open(Arc<File>),
+    Written(Arc<File>),
     At(PathBuf),
 }
 
 impl Source {
     pub fn file(self) -> io::Result<Arc<File>> {
         match self {
-            Source::Open(file) => Ok(file),
+            Source::Written(file) => Ok(file),
             Source::At(path) => File::open(path).map(Arc::new),
         }
     }
@@ -194,7 +194,7 @@ impl Journals {
     /// The run's file that begins at `segment`, for a worker.
     pub fn source(&self, run: RunId, segment: u64) -> Source {
         match self.open.get(&run).filter(|open| open.segment == segment) {
-            Some(open) => Source::Open(open.file.clone()),
+            Some(open) => Source::Written(open.file.clone()),
             None => Source::At(self.path(run, segment)),
         }
     }

@@ -37,6 +37,8 @@ pub const FIRST_PIPE: usize = 3;
 const READ_BYTES: usize = 64 << 10;
 /// Frames of the server in one turn.
 const FRAMES_MAX: usize = 64;
+/// Results of workers in one go: they may come as fast as they are taken.
+const RESULTS_MAX: usize = 32;
 /// Reads of a pipe whose writer has ended: more than a pipe usually holds.
 const READS_OUT_MAX: usize = 4;
 /// All pipes together in one turn; after it, what was read is written, and signals and the websocket are looked at again.
@@ -59,6 +61,8 @@ pub struct Reactor {
     state_dir: PathBuf,
     /// The websocket may have more frames. It does not stand in line with the pipes.
     link_is_ready: bool,
+    /// Workers may have done more than was looked at, which nobody tells again.
+    results_are_left: bool,
     ready: Ready,
     buffer: Box<[u8]>,
     exit_code: Option<u8>,
@@ -94,6 +98,7 @@ impl Reactor {
             journals: parts.journals,
             state_dir: parts.state_dir,
             link_is_ready: false,
+            results_are_left: false,
             ready: Ready::default(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             exit_code: None,
@@ -145,7 +150,7 @@ impl Reactor {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        if self.link_is_ready || !self.ready.is_empty() {
+        if self.link_is_ready || self.results_are_left || !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
         let deadline = self.engine.poll_timeout()?;
@@ -298,7 +303,9 @@ impl Reactor {
     }
 
     fn take_results(&mut self) {
-        while let Some(done) = self.results.next() {
+        self.results_are_left = false;
+        for _ in 0..RESULTS_MAX {
+            let Some(done) = self.results.next() else { return };
             match done {
                 Done::Connected(Ok(connection)) => self.adopt(*connection),
                 Done::Connected(Err(failure)) => self.handle(Event::ConnectFailed(failure)),
@@ -311,6 +318,7 @@ impl Reactor {
                 }
             }
         }
+        self.results_are_left = true;
     }
 
     fn adopt(&mut self, connection: Connection) {

@@ -9,19 +9,18 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use mio::Waker;
 
+use crate::engine::POSTS_AT_ONCE_MAX;
 use crate::engine::event::{Failure, Posted};
 
 use crate::config::settings::Secret;
 
 use super::server::Connection;
 
-/// Threads that post. A server is asked for as many things at once.
-const POSTERS: usize = 4;
 /// A worker's stack: its buffers are on the heap.
 const STACK_BYTES: usize = 256 << 10;
 
@@ -38,24 +37,40 @@ type Job = Box<dyn FnOnce() -> Done + Send>;
 /// Jobs for the pool, in the order in which they came.
 #[derive(Default)]
 struct Line {
-    jobs: Mutex<VecDeque<Job>>,
+    waiting: Mutex<Waiting>,
     arrival: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    /// Threads that have nothing to do. Without one there is nobody to wake, which would be a system call all the same.
+    idle: usize,
 }
 
 impl Line {
     fn push(&self, job: Job) {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
-        self.arrival.notify_one();
+        let mut waiting = self.lock();
+        waiting.jobs.push_back(job);
+        if waiting.idle > 0 {
+            self.arrival.notify_one();
+        }
     }
 
     fn pop(&self) -> Job {
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
         loop {
-            match jobs.pop_front() {
-                Some(job) => return job,
-                None => jobs = self.arrival.wait(jobs).unwrap_or_else(PoisonError::into_inner),
+            if let Some(job) = waiting.jobs.pop_front() {
+                return job;
             }
+            waiting.idle += 1;
+            waiting = self.arrival.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting.idle -= 1;
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,6 +101,7 @@ pub struct Results {
 impl Results {
     /// The reactor was woken. What comes from now on wakes it again; until it looks, nothing does.
     pub fn on_woken(&self) {
+        // Not a store: whoever found that the reactor was woken has to have put his result before this.
         self.is_woken.swap(false, Ordering::AcqRel);
     }
 
@@ -107,7 +123,7 @@ impl Workers {
         let is_woken = Arc::new(AtomicBool::new(false));
         let inbox = Inbox { results, waker: Arc::new(waker), is_woken: is_woken.clone() };
         let line = Arc::new(Line::default());
-        for _ in 0..POSTERS {
+        for _ in 0..POSTS_AT_ONCE_MAX {
             let (line, inbox) = (line.clone(), inbox.clone());
             spawn("post", move || {
                 loop {
