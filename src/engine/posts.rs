@@ -1,6 +1,6 @@
 //! Whose post goes next. Some posts are out at once, one at most per run and workspace; whoever has something to post stands in
-//! a queue and goes to its end after each post, so that no run starves another. While the server cannot be reached,
-//! one post at a time asks for it.
+//! a queue and goes to its end after each post, so that no run starves another. While the server cannot be reached, and those
+//! that are out have come back, one post at a time asks for it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -268,6 +268,16 @@ impl World {
         }
     }
 
+    /// Joined, with runs of which each has printed a document of so many hosts.
+    fn printing(runs: u64, hosts: usize) -> World {
+        let mut world = World::joined(vec![executor("ok", &[])]);
+        for id in 1..=runs {
+            world.run_command("ok", json!([id]), json!(["ws1"]), json!({}));
+            world.handle(Event::Output { run: RunId(id), bytes: &document(hosts) });
+        }
+        world
+    }
+
     /// A RUN of `executor` for workspace `ws1` with execution id 7.
     fn run(&mut self, executor: &str) {
         self.run_command(executor, json!([7]), json!(["ws1"]), json!({}));

@@ -180,11 +180,7 @@ fn retry_after_is_honoured() {
 
 #[test]
 fn while_the_server_is_unreachable_one_post_asks_and_the_others_follow_its_success() {
-    let mut world = World::joined(vec![executor("ok", &[])]);
-    for id in 1..=6 {
-        world.run_command("ok", json!([id]), json!(["ws1"]), json!({}));
-        world.handle(Event::Output { run: RunId(id), bytes: &document(1) });
-    }
+    let mut world = World::printing(6, 1);
     let posts = world.posts();
     assert_eq!(posts.len(), POSTS_AT_ONCE_MAX);
     world.take();
@@ -198,11 +194,7 @@ fn while_the_server_is_unreachable_one_post_asks_and_the_others_follow_its_succe
 
 #[test]
 fn posts_are_handed_out_ahead_only_while_answers_are_quick() {
-    let mut world = World::joined(vec![executor("ok", &[])]);
-    for id in 1..=100 {
-        world.run_command("ok", json!([id]), json!(["ws1"]), json!({}));
-        world.handle(Event::Output { run: RunId(id), bytes: &document(1) });
-    }
+    let mut world = World::printing(100, 1);
     let first = world.posts();
     assert_eq!(first.len(), POSTS_AT_ONCE_MAX);
     world.take();

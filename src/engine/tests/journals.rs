@@ -133,11 +133,7 @@ fn a_disk_that_works_again_is_found_by_one_journal_for_all() {
 /// Run 1 has something that waits for the server, run 2 is through with all that it had written.
 #[test]
 fn a_full_disk_is_emptied_by_whoever_has_settled_all_of_a_file() {
-    let mut world = World::joined(vec![executor("ok", &[])]);
-    for id in 1..=2 {
-        world.run_command("ok", json!([id]), json!(["ws1"]), json!({}));
-        world.handle(Event::Output { run: RunId(id), bytes: &document(100) });
-    }
+    let mut world = World::printing(2, 100);
     let post = world.posts().pop().expect("of run 2");
     (world.journal_full, world.room) = (true, 1000);
     world.answer(&post, 100, 201);
