@@ -6,13 +6,14 @@
 //! main → cli → shell → engine → { proto, frame }
 //! ```
 //!
-//! Beside that line, and known only to what stands above them: `config` (of which shell and engine see the checked settings),
-//! `official` (for engine and cli) and `report` (for cli alone). `tests/tidy.rs` holds all of this.
+//! Beside that line: `bounds`, known to all; and, known only to what stands above them, `config` (of which shell and engine see
+//! the checked settings), `official` (for engine and cli) and `report` (for cli alone). `tests/tidy.rs` holds all of this.
 //!
 //! | part     | owns                                                              | never does |
 //! |----------|-------------------------------------------------------------------|------------|
 //! | `frame`  | bytes → documents → hosts; where a stream ends; journal records    | I/O |
 //! | `proto`  | messages of both command channels, parameter types, manifests, the bulk_create body | I/O |
+//! | `bounds` | what others may cost this program, number by number              | anything else |
 //! | `config` | what `dispatcher.yaml` may say, and every complaint about it       | I/O beyond reading that one file |
 //! | `report` | scanner reports → documents (`agent report`)                       | decisions about runs |
 //! | `official` | the executors inside this binary: manifests and scripts               | running them |
@@ -22,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bounds;
 pub mod cli;
 pub mod config;
 pub mod engine;

@@ -17,6 +17,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
+use crate::bounds::{FRAMES_PER_TURN_MAX, TURN_BYTES_MAX, TURN_TIME_MAX};
 use crate::engine::Engine;
 use crate::engine::event::{Action, Event, Failure, Now, RunId};
 
@@ -35,17 +36,10 @@ pub const FIRST_PIPE: usize = 3;
 
 /// One read; the size of a pipe.
 const READ_BYTES: usize = 64 << 10;
-/// Frames of the server in one turn.
-const FRAMES_MAX: usize = 64;
 /// Results of workers in one go: they may come as fast as they are taken.
 const RESULTS_MAX: usize = 32;
 /// Reads of a pipe whose writer has ended: more than a pipe usually holds.
 const READS_OUT_MAX: usize = 4;
-/// All pipes together in one turn; after it, what was read is written, and signals and the websocket are looked at again.
-const TURN_BYTES_MAX: usize = 2 << 20;
-/// The same in time, for machines on which so many bytes take longer: a signal or a ping is to be heard within 10 ms, and other
-/// programs want the processor too.
-const TURN_MAX: Duration = Duration::from_millis(2);
 
 pub struct Reactor {
     poll: Poll,
@@ -167,7 +161,7 @@ impl Reactor {
                 None => return,
             }
             self.take_results();
-            if bytes_left == 0 || begun.elapsed() >= TURN_MAX {
+            if bytes_left == 0 || begun.elapsed() >= TURN_TIME_MAX {
                 return;
             }
         }
@@ -270,7 +264,7 @@ impl Reactor {
 
     fn read_channel(&mut self) {
         self.with_channel(Channel::flush);
-        for _ in 0..FRAMES_MAX {
+        for _ in 0..FRAMES_PER_TURN_MAX {
             let Some(arrival) = self.channel.as_mut().and_then(Channel::read) else {
                 return;
             };

@@ -33,7 +33,11 @@ const SOCKETS: Packages =
     &["std::net::TcpListener", "std::net::TcpStream", "std::net::ToSocketAddrs", "std::net::UdpSocket"];
 const NET: Packages = &["std::net"];
 
-const LAYERS: [Layer; 10] = [
+/// Numbers that every part may name.
+const KNOWN_TO_ALL: &str = "bounds";
+
+const LAYERS: [Layer; 11] = [
+    Layer { name: KNOWN_TO_ALL, may: &[], never: &[REACTOR, SYSTEM, NET] },
     Layer { name: "frame", may: &[], never: &[REACTOR, SYSTEM, NET] },
     Layer { name: "proto", may: &[], never: &[REACTOR, SYSTEM, SOCKETS] },
     Layer { name: "config", may: &["proto"], never: &[REACTOR, SOCKETS] },
@@ -69,7 +73,7 @@ fn misplaced_names(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     for named in named(source.program()) {
         let (inside, path) = resolve(&source.path, &named.parts);
-        let own = within(&path, layer.name) || (inside && path.is_empty());
+        let own = within(&path, layer.name) || within(&path, KNOWN_TO_ALL) || (inside && path.is_empty());
         let wrong = match inside {
             true => !own && !layer.may.iter().any(|may| within(&path, may)),
             false => layer.never.iter().copied().flatten().any(|never| within(&path, never)),
@@ -122,6 +126,8 @@ fn misplaced_names_are_found() {
         ("src/proto/a.rs", "use std::net::{IpAddr, TcpStream};\nuse crate::engine::Engine;\n", vec![1, 2]),
         ("src/frame/a.rs", "use crate::proto::bulk;\n", vec![1]),
         ("src/shell/a.rs", "use crate::cli::main;\n", vec![1]),
+        ("src/frame/a.rs", "use crate::bounds::A;\n", vec![]),
+        ("src/bounds.rs", "use crate::proto::bulk;\n", vec![1]),
         ("src/new/a.rs", "", vec![1]),
         ("tests/a.rs", "use std::fs;", vec![]),
     ] {

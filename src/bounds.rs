@@ -1,0 +1,30 @@
+//! What others may cost this program: every bound on bytes, counts and time that a server, an executor, a scanned host or another
+//! user of this machine could otherwise exceed, beside each other, each with its reason. Numbers only; the code that enforces one
+//! names it from here, and `docs/security.md` says which test shows it. Bounds that protect nothing from anybody (pauses of
+//! retries, sizes of buffers) stand where they are used.
+
+use std::time::Duration;
+
+// The server: one message of the command channel.
+
+// The server: what it can repeat on the command channel, for each turn of the reactor.
+
+/// Messages that are handled in one turn, so that no other source waits for a server that talks without end.
+pub const FRAMES_PER_TURN_MAX: usize = 64;
+
+// The server: runs, and what it is owed for them.
+
+// The server: answers over HTTP.
+
+// Executors: what they print.
+
+/// All pipes together in one turn; then what was read is written, and signals and the websocket are looked at again.
+pub const TURN_BYTES_MAX: usize = 2 << 20;
+/// The same in time, for machines on which so many bytes take longer: a signal or a ping is to be heard within 10 ms.
+pub const TURN_TIME_MAX: Duration = Duration::from_millis(2);
+
+// Delivery: one run, one server, beside others.
+
+// Scanned hosts: what they make a scanner print.
+
+// Texts of others in logs, statuses and files.
