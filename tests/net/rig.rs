@@ -281,11 +281,19 @@ pub fn server_config(
     key: PrivateKeyDer<'static>,
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> Arc<ServerConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
-    let presented = Presented(Arc::new(CertifiedKey::new(vec![certificate], key)));
+    present(Arc::new(CertifiedKey::new(vec![certificate], key)), versions)
+}
+
+/// Presents this chain, the server's own certificate first, whatever it is.
+pub fn chain_config(chain: Arc<CertifiedKey>) -> Arc<ServerConfig> {
+    present(chain, rustls::ALL_VERSIONS)
+}
+
+fn present(chain: Arc<CertifiedKey>, versions: &[&'static rustls::SupportedProtocolVersion]) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
-    Arc::new(builder.with_no_client_auth().with_cert_resolver(Arc::new(presented)))
+    Arc::new(builder.with_no_client_auth().with_cert_resolver(Arc::new(Presented(chain))))
 }
 
 #[derive(Debug)]

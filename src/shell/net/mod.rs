@@ -4,6 +4,7 @@
 
 mod answer;
 mod body;
+mod certificate;
 pub mod dial;
 pub mod fault;
 pub mod http;

@@ -1,8 +1,6 @@
 //! Trust in the certificates of one file (`server.ssl_cert`) and in nobody else: a CA, or the server's own certificate,
 //! which is mostly self-signed and often one that webpki would not judge: CA:TRUE, without alternative names, version 1.
 
-use std::net::IpAddr;
-
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{
@@ -13,18 +11,67 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode, Encode};
-use x509_cert::ext::pkix::SubjectAltName;
-use x509_cert::ext::pkix::name::{DirectoryString, GeneralName};
 
-/// Accepts a server whose certificate is one of the file's, byte for byte, or was issued by one of them; within its time,
+use super::certificate::{Authority, Facts, constrains_names};
+
+/// Accepts a server whose certificate is one of the file's, byte for byte, or was issued by a CA among them; within its time,
 /// and made out to the host: by its alternative names or, where it has none, by its common name, as OpenSSL does.
 #[derive(Debug)]
 pub(super) struct PrivateTrust {
     /// What the file holds.
     certificates: Vec<CertificateDer<'static>>,
-    /// Those of them that can stand at the root of a chain.
-    roots: RootCertStore,
+    /// Those of them that may issue others.
+    anchors: Vec<Anchor>,
     algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// Where a chain may end.
+#[derive(Debug)]
+struct Anchor {
+    authority: Authority,
+    constrains_names: bool,
+    /// It alone, for webpki.
+    store: RootCertStore,
+}
+
+impl Anchor {
+    /// `None` is a certificate that may issue none.
+    fn new(certificate: &CertificateDer<'static>) -> Result<Option<Anchor>, String> {
+        let Some(authority) = Authority::read(certificate).map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        let mut store = RootCertStore::empty();
+        store.add(certificate.clone()).map_err(|error| error.to_string())?;
+        Ok(Some(Anchor { authority, constrains_names: constrains_names(certificate), store }))
+    }
+
+    fn verify(&self, chain: &Chain<'_>, algorithms: &WebPkiSupportedAlgorithms, now: UnixTime) -> Result<(), Error> {
+        // webpki does not ask an anchor how long a chain below it may be.
+        let intermediates_max = self.authority.intermediates_max.map_or(usize::MAX, usize::from);
+        let intermediates = &chain.intermediates[..chain.intermediates.len().min(intermediates_max)];
+        let parsed = ParsedCertificate::try_from(chain.end_entity)?;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &self.store, intermediates, now, algorithms.all)?;
+        self.authority.validity.check(now)?;
+        // Name constraints are held against alternative names alone, so a common name would slip through them.
+        if chain.is_named_by_subject && (self.constrains_names || intermediates.iter().any(constrains_names)) {
+            return Err(chain.made_out_to_nobody());
+        }
+        Ok(())
+    }
+}
+
+/// What a server presents.
+struct Chain<'c> {
+    end_entity: &'c CertificateDer<'c>,
+    intermediates: &'c [CertificateDer<'c>],
+    is_named_by_subject: bool,
+    host: &'c ServerName<'c>,
+}
+
+impl Chain<'_> {
+    fn made_out_to_nobody(&self) -> Error {
+        CertificateError::NotValidForNameContext { expected: self.host.to_owned(), presented: Vec::new() }.into()
+    }
 }
 
 impl PrivateTrust {
@@ -33,31 +80,32 @@ impl PrivateTrust {
         certificates: Vec<CertificateDer<'static>>,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Result<PrivateTrust, String> {
-        let mut roots = RootCertStore::empty();
+        let mut anchors = Vec::new();
         for (index, certificate) in certificates.iter().enumerate() {
-            // A pin need not be fit to be a root, nor a root be one whose names we can read.
-            let root = roots.add(certificate.clone());
-            if let (Err(error), Err(_)) = (Facts::read(certificate), root) {
-                return Err(format!("certificate {} cannot be read: {error}", index + 1));
+            // A pin need not be fit to issue others, nor a CA be one whose names we can read.
+            match (Anchor::new(certificate), Facts::read(certificate)) {
+                (Ok(anchor), _) => anchors.extend(anchor),
+                (Err(_), Ok(_)) => {}
+                (Err(error), Err(_)) => return Err(format!("certificate {} cannot be read: {error}", index + 1)),
             }
         }
-        Ok(PrivateTrust { certificates, roots, algorithms })
+        Ok(PrivateTrust { certificates, anchors, algorithms })
     }
 
-    fn verify_chain(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        let parsed = ParsedCertificate::try_from(end_entity)?;
-        let verified =
-            verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, self.algorithms.all);
-        verified.map_err(|error| match error {
-            // A certificate made anew under the old name: its key is not the one that the old one would check with.
-            Error::InvalidCertificate(CertificateError::BadSignature) => CertificateError::UnknownIssuer.into(),
-            other => other,
-        })
+    /// Whether one of the anchors has issued it; the error is the most telling one of those of all anchors.
+    fn verify_chain(&self, chain: &Chain<'_>, now: UnixTime) -> Result<(), Error> {
+        let unknown = Error::from(CertificateError::UnknownIssuer);
+        let mut telling = unknown.clone();
+        for anchor in &self.anchors {
+            match anchor.verify(chain, &self.algorithms, now) {
+                Ok(()) => return Ok(()),
+                // A certificate made anew under the old name: its key is not the one that the old one would check with.
+                Err(Error::InvalidCertificate(CertificateError::BadSignature)) => {}
+                Err(error) if telling == unknown => telling = error,
+                Err(_) => {}
+            }
+        }
+        Err(telling)
     }
 
     fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
@@ -74,11 +122,12 @@ impl ServerCertVerifier for PrivateTrust {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if !self.is_pinned(end_entity) {
-            self.verify_chain(end_entity, intermediates, now)?;
-        }
         let facts = Facts::read(end_entity).map_err(|_| CertificateError::BadEncoding)?;
-        facts.check_time(now)?;
+        if !self.is_pinned(end_entity) {
+            let is_named_by_subject = facts.is_named_by_subject;
+            self.verify_chain(&Chain { end_entity, intermediates, is_named_by_subject, host: server_name }, now)?;
+        }
+        facts.validity.check(now)?;
         facts.check_name(server_name)?;
         Ok(ServerCertVerified::assertion())
     }
@@ -115,124 +164,4 @@ fn public_key(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDe
     let certificate = Certificate::from_der(certificate).ok()?;
     let key = certificate.tbs_certificate().subject_public_key_info().to_der().ok()?;
     Some(SubjectPublicKeyInfoDer::from(key))
-}
-
-/// What has to be known of a certificate whose issuer is settled.
-#[derive(Debug, PartialEq, Eq)]
-struct Facts {
-    not_before: UnixTime,
-    not_after: UnixTime,
-    names: Vec<Subject>,
-}
-
-/// Whom a certificate is made out to.
-#[derive(Debug, PartialEq, Eq)]
-enum Subject {
-    /// A host name; its first label may be `*`.
-    Name(String),
-    Address(IpAddr),
-}
-
-impl Facts {
-    fn read(certificate: &CertificateDer<'_>) -> Result<Facts, x509_cert::der::Error> {
-        let certificate = Certificate::from_der(certificate)?;
-        let body = certificate.tbs_certificate();
-        let alternatives = match body.get_extension::<SubjectAltName>()? {
-            Some((_critical, SubjectAltName(names))) => names.iter().filter_map(Subject::of_alternative).collect(),
-            None => Vec::new(),
-        };
-        let names = if alternatives.is_empty() {
-            body.subject().common_name()?.map(Subject::of_common_name).into_iter().collect()
-        } else {
-            alternatives
-        };
-        let validity = body.validity();
-        Ok(Facts {
-            not_before: UnixTime::since_unix_epoch(validity.not_before.to_unix_duration()),
-            not_after: UnixTime::since_unix_epoch(validity.not_after.to_unix_duration()),
-            names,
-        })
-    }
-
-    fn check_time(&self, now: UnixTime) -> Result<(), CertificateError> {
-        if now < self.not_before {
-            return Err(CertificateError::NotValidYetContext { time: now, not_before: self.not_before });
-        }
-        if now > self.not_after {
-            return Err(CertificateError::ExpiredContext { time: now, not_after: self.not_after });
-        }
-        Ok(())
-    }
-
-    fn check_name(&self, host: &ServerName<'_>) -> Result<(), CertificateError> {
-        if self.names.iter().any(|name| name.fits(host)) {
-            return Ok(());
-        }
-        let presented = self.names.iter().map(|name| match name {
-            Subject::Name(name) => name.clone(),
-            Subject::Address(address) => address.to_string(),
-        });
-        Err(CertificateError::NotValidForNameContext { expected: host.to_owned(), presented: presented.collect() })
-    }
-}
-
-impl Subject {
-    fn of_alternative(name: &GeneralName) -> Option<Subject> {
-        match name {
-            GeneralName::DnsName(name) => Some(Subject::Name(name.to_string())),
-            GeneralName::IpAddress(bytes) => {
-                let bytes = bytes.as_bytes();
-                let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-                v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok().map(Subject::Address)
-            }
-            _ => None,
-        }
-    }
-
-    fn of_common_name(name: DirectoryString) -> Subject {
-        let name = name.value().into_owned();
-        name.parse().map_or(Subject::Name(name), Subject::Address)
-    }
-
-    fn fits(&self, host: &ServerName<'_>) -> bool {
-        match (self, host) {
-            (Subject::Address(ours), ServerName::IpAddress(theirs)) => *ours == IpAddr::from(*theirs),
-            (Subject::Name(pattern), ServerName::DnsName(name)) => name_fits(pattern, name.as_ref()),
-            _ => false,
-        }
-    }
-}
-
-/// Host names compare without regard to case; `*` as the whole first label stands for exactly one label (RFC 6125, 6.4).
-fn name_fits(pattern: &str, name: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    match pattern.strip_prefix("*.") {
-        Some(domain) => {
-            name.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(domain))
-        }
-        None => name.eq_ignore_ascii_case(pattern),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_fit_as_usual() {
-        for (pattern, name, fits) in [
-            ("faraday.example", "faraday.example", true),
-            ("Faraday.Example", "faraday.eXample.", true),
-            ("faraday.example", "other.example", false),
-            ("*.example", "faraday.example", true),
-            ("*.example", "a.b.example", false),
-            ("*.example", "example", false),
-            ("*.example", ".example", false),
-            ("f*.example", "faraday.example", false),
-            ("", "faraday.example", false),
-            ("localhost", "localhost", true),
-        ] {
-            assert_eq!(name_fits(pattern, name), fits, "{pattern} {name}");
-        }
-    }
 }

@@ -159,7 +159,7 @@ fn certificate(place: &Place, error: &CertificateError) -> Fault {
              server.ssl_cert: have it made anew as version 3"
         )),
         error if place.pinned => Fault::setup(format!(
-            "{place} presents a certificate that is neither in the file of server.ssl_cert nor signed by one that is \
+            "{place} presents a certificate that is neither in the file of server.ssl_cert nor signed by a CA that is \
              ({}): put the server's present certificate, or its CA, into that file; if nobody has changed it, somebody \
              may be in between",
             distrust(error)
@@ -188,7 +188,8 @@ fn names(presented: &[String]) -> String {
         inner.trim_matches('"').to_owned()
     };
     match presented {
-        [] => "nobody".to_owned(),
+        [] => "nobody (it has no subjectAltName, and a common name does not count where its CA has name constraints)"
+            .to_owned(),
         names => names.iter().map(bare).collect::<Vec<_>>().join(", "),
     }
 }
