@@ -19,7 +19,7 @@ use chroot::Chroot;
 use elf::Elf;
 use support::{Identity, SOON, Standin};
 
-const BYTES_MAX: u64 = 4_000_000;
+const BYTES_MAX: u64 = 6_000_000;
 
 /// What `cargo static` makes, made by this program so that it is never an old one.
 static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
