@@ -19,7 +19,7 @@ fn a_fitting_value_becomes_the_text_of_the_environment() {
         (Integer, json!(80), "80"),
         (Integer, json!(-1), "-1"),
         (Integer, json!("80"), "80"),
-        (Integer, json!(" +80 "), " +80 "),
+        (Integer, json!("+80"), "+80"),
         (Integer, json!(80.0), "80"),
         (Integer, json!(18446744073709551615u64), "18446744073709551615"),
         (Integer, json!("123456789012345678901234567890"), "123456789012345678901234567890"),
@@ -53,6 +53,7 @@ fn a_fitting_value_becomes_the_text_of_the_environment() {
         (Ip, json!("2001:db8::1"), "2001:db8::1"),
         (Ip, json!("::ffff:1.2.3.4"), "::ffff:1.2.3.4"),
         (Ip, json!("fe80::1%eth0"), "fe80::1%eth0"),
+        (Ip, json!("fe80::1%br-0_a.1"), "fe80::1%br-0_a.1"),
         (Float, json!(1.5), "1.5"),
         (Float, json!(1), "1"),
         (Float, json!("1.5"), "1.5"),
@@ -72,18 +73,68 @@ fn a_value_of_another_type_is_refused() {
     let (long_label, long_name) = (format!("{}.com", "a".repeat(64)), format!("{}com", "a.".repeat(130)));
     let table = [
         (Integer, json!(["abc", "1.0", 1.5, 1e30, true, "", "+-1", "-", "0x10", "1_000", "٣", [1], {"data": 1}])),
+        (Integer, json!([" 80", "80 ", "80\n", "\n80", "8\n0", "80\r", "\t80", "\u{a0}80", "80\u{2028}", "--80"])),
         (String, json!([5, true, long, ["a"], {"a": 1}])),
         (Password, json!([5, long])),
         (Boolean, json!(["maybe", "", 2, 0.5, ["true"]])),
         (List, json!(["a,b", r#"["a"]"#, 5, {"a": 1}, [["nested"]], [{}], [null]])),
+        (
+            List,
+            json!([
+                ["a\nb"],
+                ["a", "b\r"],
+                ["\n"],
+                ["\u{1b}[31m"],
+                ["a\u{85}b"],
+                ["a\u{2028}b"],
+                ["a\u{2029}"],
+                ["\t"]
+            ]),
+        ),
+        (Domains, json!([["a.com\n"], ["a.com", "\nb.com"], [" a.com"], ["a.com "], ["a.com\u{2028}"]])),
         (Domains, json!(["example.com", ["localhost"], ["10.0.0.1"], [5], ["-a.com"], ["a-.com"], ["a..com"]])),
         (Domains, json!([[".com"], ["a.c"], ["example.com."], ["http://a.com"], ["a b.com"], ["*.a.com"]])),
         (Domains, json!([[long_label], [long_name]])),
         (Range, json!(["10-1", "1", "1-", "-1-5", "1-2-3", " 1-10", "1-10\n", "1-99999999999999999999"])),
-        (Range, json!([5, ["1"], [1.5], [true]])),
+        (
+            Range,
+            json!([5, ["1"], [1.5], [true], [1, -1], ["1\n"], "1-10 ", "1 -10", "+1-10", "\u{a0}1-10", "1-10\u{2028}"]),
+        ),
         (Ip, json!(["10.0.0.1/24", "010.0.0.1", "1.2.3", "example.com", " 10.0.0.1", 5, "[::1]"])),
-        (Ip, json!(["10.0.0.1%eth0", "fe80::1%"])),
-        (Float, json!(["abc", "inf", "NaN", "1e999", "1,5", "", true, [1.5]])),
+        (
+            Ip,
+            json!([
+                "10.0.0.1%eth0",
+                "fe80::1%",
+                "fe80::1%eth0%1",
+                "fe80::1%../x",
+                "fe80::1%/etc/passwd",
+                "fe80::1%a b"
+            ]),
+        ),
+        (
+            Ip,
+            json!(["fe80::1%eth0\n", "fe80::1%$(id)", "fe80::1%é", "fe80::1%@a", "fe80::1%a,b", "10.0.0.1\n", "::1 "]),
+        ),
+        (
+            Float,
+            json!([
+                "abc",
+                "inf",
+                "NaN",
+                "1e999",
+                "1,5",
+                "",
+                true,
+                [1.5],
+                " 1.5",
+                "1.5\n",
+                "1.5 ",
+                "\t1",
+                "1.5\u{2028}"
+            ]),
+        ),
+        (Boolean, json!([" true", "true\n", "t\n"])),
         (Url, json!([5, ""])),
     ];
     for (of, values) in table {

@@ -2,8 +2,9 @@
 //!
 //! The server checks with a library of its own before it sends, so what that takes is taken here, or a run that its page
 //! offers could never start. Only what no executor could make sense of is refused: fractions for an integer, integers too
-//! large for JSON to carry exactly, digits of other scripts. What the server refuses and is plainly of the type (a URL
-//! with a host name without dots) is taken.
+//! large for JSON to carry exactly, digits of other scripts; and what turns into something else on its way through scripts:
+//! blanks and line breaks around numbers, control characters within elements of lists, zones of addresses that are paths.
+//! What the server refuses and is plainly of the type (a URL with a host name without dots) is taken.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -29,7 +30,7 @@ pub(super) fn text(of: ParamType, value: &Value) -> Option<String> {
         ParamType::Boolean => boolean(value),
         ParamType::List => list_if(value, is_element),
         ParamType::Domains => list_if(value, |item| item.as_str().is_some_and(is_domain)),
-        ParamType::Range => text_if(value, is_range).or_else(|| list_if(value, |item| item.is_i64() || item.is_u64())),
+        ParamType::Range => text_if(value, is_range).or_else(|| list_if(value, Value::is_u64)),
         ParamType::Ip => text_if(value, is_ip),
         ParamType::Float => float(value),
         ParamType::Url => text_if(value, is_url),
@@ -54,9 +55,15 @@ fn list_if(value: &Value, fits: impl Fn(&Value) -> bool) -> Option<String> {
     value.as_array().filter(|items| items.iter().all(fits)).map(|_| value.to_string())
 }
 
-/// Text and numbers; booleans too, because the server lets them through.
+/// Text and numbers; booleans too, because the server lets them through. A text that is not one line would be several elements
+/// to a script.
 fn is_element(item: &Value) -> bool {
-    item.is_string() || item.is_number() || item.is_boolean()
+    item.as_str().map_or(item.is_number() || item.is_boolean(), |text| !text.contains(is_control))
+}
+
+/// Also the two separators with which Unicode ends a line.
+pub(super) fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// The server lets `1.5` pass as an integer, too; an executor that counts on one would break on it.
@@ -64,9 +71,8 @@ fn integer(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => whole(number),
         Value::String(text) => {
-            let digits = text.trim().trim_start_matches(['+', '-']);
-            let signs = text.trim().len() - digits.len();
-            (signs <= 1 && is_digits(digits)).then(|| text.clone())
+            let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+            is_digits(digits).then(|| text.clone())
         }
         _ => None,
     }
@@ -83,7 +89,7 @@ fn whole(number: &Number) -> Option<String> {
 fn float(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) => Some(number.to_string()),
-        Value::String(text) => text.trim().parse::<f64>().ok().filter(|f| f.is_finite()).map(|_| text.clone()),
+        Value::String(text) => text.parse::<f64>().ok().filter(|f| f.is_finite()).map(|_| text.clone()),
         _ => None,
     }
 }
@@ -104,7 +110,7 @@ fn boolean(value: &Value) -> Option<String> {
     Some(if truth { "True" } else { "False" }.to_owned())
 }
 
-fn is_digits(text: &str) -> bool {
+pub(super) fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
@@ -113,10 +119,11 @@ fn is_range(text: &str) -> bool {
     text.split_once('-').and_then(|(from, to)| Some(bound(from)? <= bound(to)?)).unwrap_or(false)
 }
 
-/// An address of either kind; a zone (`fe80::1%eth0`) is part of an IPv6 one.
-fn is_ip(text: &str) -> bool {
+/// An address of either kind; a zone (`fe80::1%eth0`) is part of an IPv6 one, made of what names of interfaces are made of.
+pub(super) fn is_ip(text: &str) -> bool {
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     match text.split_once('%') {
-        Some((address, zone)) => address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && !zone.contains('%'),
+        Some((address, zone)) => address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && zone.chars().all(is_inside),
         None => text.parse::<IpAddr>().is_ok(),
     }
 }
@@ -139,7 +146,7 @@ fn is_label(label: &str) -> bool {
 }
 
 /// One of the four schemes of the server, a host, perhaps a port, and no blanks anywhere.
-fn is_url(text: &str) -> bool {
+pub(super) fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else {
         return false;
     };
@@ -165,6 +172,6 @@ fn is_place(place: &str) -> bool {
     host_fits && port_fits
 }
 
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     text.strip_suffix('.').unwrap_or(text).split('.').all(is_label)
 }
