@@ -1,6 +1,6 @@
-//! The executors inside this binary: for each a manifest and a script that `/bin/sh -c` runs, so that `repo_executor` in
-//! a configuration needs no file on disk. Also what those scripts lack in plain `sh`: taking a JSON list apart
-//! (`agent list`). Running them is the shell's.
+//! The executors inside this binary, each a folder of `executors`: a manifest, what its arguments may be, and a script that
+//! `/bin/sh -c` runs, so that `repo_executor` in a configuration needs no file on disk. Also what those scripts lack in plain
+//! `sh`: taking a JSON list apart (`agent list`). Running them is the shell's.
 
 use std::fmt;
 
@@ -23,20 +23,30 @@ pub struct Official {
 struct Source {
     name: &'static str,
     manifest: &'static str,
+    accepts: &'static str,
     script: &'static str,
 }
 
-const SOURCES: [Source; 1] = [Source {
-    name: "nmap",
-    manifest: include_str!("../executors/nmap/manifest.json"),
-    script: include_str!("../executors/nmap/run"),
-}];
+/// The folder of an executor.
+macro_rules! folder {
+    ($name:literal) => {
+        Source {
+            name: $name,
+            manifest: include_str!(concat!("../executors/", $name, "/manifest.json")),
+            accepts: include_str!(concat!("../executors/", $name, "/accepts.json")),
+            script: include_str!(concat!("../executors/", $name, "/run")),
+        }
+    };
+}
+
+const SOURCES: [Source; 1] = [folder!("nmap")];
 
 /// The executor that a configuration calls `repo_executor`. The Python agent's names end in `.py` or `.sh`.
 pub fn find(repo_executor: &str) -> Option<Official> {
     let name = [".py", ".sh"].iter().find_map(|end| repo_executor.strip_suffix(end)).unwrap_or(repo_executor);
     let source = SOURCES.iter().find(|source| source.name == name)?;
-    let manifest = Manifest::parse(source.manifest).expect("a test parses every manifest in this binary");
+    let manifest =
+        Manifest::parse(source.manifest, source.accepts).expect("a test parses every manifest in this binary");
     Some(Official { name: source.name, manifest, script: source.script })
 }
 
@@ -99,6 +109,8 @@ impl std::error::Error for ListError {}
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -110,6 +122,14 @@ mod tests {
             assert!(!official.manifest.check_cmds.is_empty(), "{name}: nothing tells whether its tool is there");
             assert!(official.script.starts_with("#!/bin/sh\n"), "{name}");
         }
+    }
+
+    #[test]
+    fn every_folder_is_an_executor() {
+        let folders = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/executors")).unwrap();
+        let mut found: Vec<_> = folders.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        found.sort();
+        assert_eq!(found, names().collect::<Vec<_>>());
     }
 
     #[test]

@@ -101,7 +101,7 @@ fn param<'a>(params: &mut Section<'a>, name: &'a str) -> Option<Param> {
     let base = section.required("base", &TEXT);
     section.close();
     let (mandatory, types, base) = (mandatory?, types?, base?);
-    Some(Param { name: name.to_owned(), mandatory, types, base })
+    Some(Param { name: name.to_owned(), mandatory, types, base, accept: None })
 }
 
 fn varenvs(executor: &mut Section) -> Vec<(String, Secret)> {

@@ -50,6 +50,7 @@ fn executor(name: &str, params: &[(&str, ParamType, bool)]) -> Executor {
         mandatory,
         types: vec![kind],
         base: kind.name().into(),
+        accept: None,
     });
     Executor {
         name: name.into(),

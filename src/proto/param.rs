@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 use super::excerpt::excerpt;
 
+mod accept;
 mod value;
+
+pub use accept::Accept;
 
 /// What execve(2) takes as one environment string on Linux (MAX_ARG_STRLEN), `NAME=` and the closing NUL included.
 pub const ENV_STRING_BYTES_MAX: usize = 128 * 1024;
@@ -109,6 +112,8 @@ pub struct Param {
     pub types: Vec<ParamType>,
     /// A plain name for the kind of value, for the server's pages; passed on as configured. Checks, here and on the server, go by `types`.
     pub base: String,
+    /// What it may be beyond its types; every parameter of an official executor states it. `None` is left to the executor.
+    pub accept: Option<Accept>,
 }
 
 /// An argument of a RUN that was checked against its parameter.
@@ -134,8 +139,8 @@ impl Param {
         self.types.contains(&ParamType::Password)
     }
 
-    /// Checks a RUN's value against the types, in their order, and gives the text for the environment variable:
-    /// text as it is, numbers in plain text, booleans as `True` or `False`, lists as JSON text.
+    /// Checks a RUN's value against the types, in their order, and against what is accepted, and gives the text for the environment
+    /// variable: text as it is, numbers in plain text, booleans as `True` or `False`, lists as JSON text.
     ///
     /// # Errors
     ///
@@ -154,7 +159,19 @@ impl Param {
                 text.len(),
             ));
         }
-        Ok(text)
+        match self.accept.as_ref().and_then(|accept| Some((accept, accept.misfit(value, &text)?))) {
+            Some((accept, misfit)) => Err(self.unacceptable(value, accept, &misfit)),
+            None => Ok(text),
+        }
+    }
+
+    fn unacceptable(&self, value: &Value, accept: &Accept, misfit: &str) -> String {
+        let relation = if value.is_array() { "with an element" } else { "=" };
+        let echo = match self.is_secret() {
+            true => String::new(),
+            false => format!(" {relation} {}", excerpt(&Value::from(misfit).to_string(), ECHO_CHARS_MAX)),
+        };
+        format!("{}{echo} is refused; it may be {accept}", self.name)
     }
 
     fn misfit(&self, value: &Value) -> String {

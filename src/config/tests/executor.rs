@@ -44,8 +44,15 @@ fn params_keep_their_names_and_order() {
                 mandatory: true,
                 types: vec![ParamType::Ip, ParamType::Url],
                 base: "string".into(),
+                accept: None,
             },
-            Param { name: "limit".into(), mandatory: false, types: vec![ParamType::Integer], base: "5".into() },
+            Param {
+                name: "limit".into(),
+                mandatory: false,
+                types: vec![ParamType::Integer],
+                base: "5".into(),
+                accept: None
+            },
         ]
     );
 }

@@ -52,6 +52,7 @@ fn offers() -> Vec<ExecutorOffer> {
         mandatory,
         types: types.to_vec(),
         base: base.to_owned(),
+        accept: None,
     };
     vec![
         ExecutorOffer {

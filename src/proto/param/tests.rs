@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn param(types: &[ParamType]) -> Param {
-    Param { name: "TARGET".to_owned(), mandatory: true, types: types.to_vec(), base: "string".to_owned() }
+    Param { name: "TARGET".to_owned(), mandatory: true, types: types.to_vec(), base: "string".to_owned(), accept: None }
 }
 
 fn taken(of: ParamType, value: &Value) -> Option<String> {
@@ -73,74 +73,49 @@ fn a_value_of_another_type_is_refused() {
     let (long_label, long_name) = (format!("{}.com", "a".repeat(64)), format!("{}com", "a.".repeat(130)));
     let table = [
         (Integer, json!(["abc", "1.0", 1.5, 1e30, true, "", "+-1", "-", "0x10", "1_000", "٣", [1], {"data": 1}])),
-        (Integer, json!([" 80", "80 ", "80\n", "\n80", "8\n0", "80\r", "\t80", "\u{a0}80", "80\u{2028}", "--80"])),
         (String, json!([5, true, long, ["a"], {"a": 1}])),
         (Password, json!([5, long])),
         (Boolean, json!(["maybe", "", 2, 0.5, ["true"]])),
         (List, json!(["a,b", r#"["a"]"#, 5, {"a": 1}, [["nested"]], [{}], [null]])),
-        (
-            List,
-            json!([
-                ["a\nb"],
-                ["a", "b\r"],
-                ["\n"],
-                ["\u{1b}[31m"],
-                ["a\u{85}b"],
-                ["a\u{2028}b"],
-                ["a\u{2029}"],
-                ["\t"]
-            ]),
-        ),
-        (Domains, json!([["a.com\n"], ["a.com", "\nb.com"], [" a.com"], ["a.com "], ["a.com\u{2028}"]])),
         (Domains, json!(["example.com", ["localhost"], ["10.0.0.1"], [5], ["-a.com"], ["a-.com"], ["a..com"]])),
         (Domains, json!([[".com"], ["a.c"], ["example.com."], ["http://a.com"], ["a b.com"], ["*.a.com"]])),
         (Domains, json!([[long_label], [long_name]])),
-        (Range, json!(["10-1", "1", "1-", "-1-5", "1-2-3", " 1-10", "1-10\n", "1-99999999999999999999"])),
-        (
-            Range,
-            json!([5, ["1"], [1.5], [true], [1, -1], ["1\n"], "1-10 ", "1 -10", "+1-10", "\u{a0}1-10", "1-10\u{2028}"]),
-        ),
-        (Ip, json!(["10.0.0.1/24", "010.0.0.1", "1.2.3", "example.com", " 10.0.0.1", 5, "[::1]"])),
-        (
-            Ip,
-            json!([
-                "10.0.0.1%eth0",
-                "fe80::1%",
-                "fe80::1%eth0%1",
-                "fe80::1%../x",
-                "fe80::1%/etc/passwd",
-                "fe80::1%a b"
-            ]),
-        ),
-        (
-            Ip,
-            json!(["fe80::1%eth0\n", "fe80::1%$(id)", "fe80::1%é", "fe80::1%@a", "fe80::1%a,b", "10.0.0.1\n", "::1 "]),
-        ),
-        (
-            Float,
-            json!([
-                "abc",
-                "inf",
-                "NaN",
-                "1e999",
-                "1,5",
-                "",
-                true,
-                [1.5],
-                " 1.5",
-                "1.5\n",
-                "1.5 ",
-                "\t1",
-                "1.5\u{2028}"
-            ]),
-        ),
-        (Boolean, json!([" true", "true\n", "t\n"])),
+        (Range, json!(["10-1", "1", "1-", "-1-5", "1-2-3", "1-99999999999999999999"])),
+        (Range, json!([5, ["1"], [1.5], [true], [1, -1]])),
+        (Ip, json!(["10.0.0.1/24", "010.0.0.1", "1.2.3", "example.com", 5, "[::1]"])),
+        (Ip, json!(["10.0.0.1%eth0", "fe80::1%", "fe80::1%eth0%1"])),
+        (Float, json!(["abc", "inf", "NaN", "1e999", "1,5", "", true, [1.5]])),
         (Url, json!([5, ""])),
     ];
     for (of, values) in table {
         for value in values.as_array().unwrap().iter().chain([&Value::Null]) {
             assert_eq!(taken(of, value), None, "{} {value}", of.name());
         }
+    }
+}
+
+/// A script that takes a list apart line by line, or hands a number on, gets what it was sent.
+#[test]
+fn nothing_stands_around_a_value_or_breaks_its_line() {
+    use ParamType::*;
+    let around = ["\n", "\r", "\t", " ", "\u{b}", "\u{85}", "\u{a0}", "\u{2028}", "\u{2029}", "\u{1b}[31m", "\u{feff}"];
+    let whole = [(Integer, "80"), (Float, "1.5"), (Boolean, "true"), (Range, "1-10"), (Ip, "::1"), (Ip, "fe80::1%a")];
+    for (of, value) in whole {
+        for text in around.iter().flat_map(|c| [format!("{c}{value}"), format!("{value}{c}"), format!("{value}{c}x")]) {
+            assert_eq!(taken(of, &json!(text)), None, "{} {text:?}", of.name());
+        }
+    }
+    for c in around {
+        assert_eq!(taken(Domains, &json!(["b.com", format!("a.com{c}")])), None, "{c:?}");
+        let is_on_one_line = matches!(c, " " | "\u{a0}" | "\u{feff}");
+        assert_eq!(taken(List, &json!(["a", format!("b{c}c")])).is_some(), is_on_one_line, "{c:?}");
+    }
+}
+
+#[test]
+fn a_zone_is_the_name_of_an_interface() {
+    for zone in ["../x", "/etc/passwd", "a b", "$(id)", "é", "@a", "a,b", "a;b", "a*", "a\n"] {
+        assert_eq!(taken(ParamType::Ip, &json!(format!("fe80::1%{zone}"))), None, "{zone}");
     }
 }
 
