@@ -1,5 +1,10 @@
 //! The official nmap executor as the agent runs it (`/bin/sh -c`, a process group of its own), with a fake nmap that does
-//! what each test says; once, ignored unless asked for, with the real one.
+//! what each test says; where that is asked for, with the real one.
+
+#[path = "nmap_executor/attacks.rs"]
+mod attacks;
+#[path = "support/mod.rs"]
+mod support;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -48,6 +53,7 @@ impl Run {
             .env("FAKE_NMAP_ARGUMENTS", folder.join("arguments"))
             .env("FAKE_NMAP_DOES", nmap_does)
             .env("FIXTURES", fixtures())
+            .env("GATE", folder.join("gate"))
             .current_dir(&folder)
             .process_group(0)
             .stdin(Stdio::null())
@@ -118,10 +124,10 @@ const ENDLESS: &str = r#"
 
 #[test]
 fn arguments_become_nmaps_options() {
-    let cases: [(&[(&str, &str)], &str); 12] = [
+    let cases: [(&[(&str, &str)], &str); 14] = [
         (&[("TARGET", r#"["127.0.0.1"]"#)], "-oX - -- 127.0.0.1"),
         (&[("TARGET", r#"["10.0.0.1", "10.0.0.0/24", "host.example"]"#)], "-oX - -- 10.0.0.1 10.0.0.0/24 host.example"),
-        (&[("TARGET", r#"["a"]"#), ("PORT_LIST", r#"["80", 443, "1-5", "U:53"]"#)], "-p 80,443,1-5,U:53 -oX - -- a"),
+        (&[("TARGET", r#"["a"]"#), ("PORT_LIST", r#"["80", 443, "1-5", "U:53"]"#)], "-p80,443,1-5,U:53 -oX - -- a"),
         (
             &[("TARGET", r#"["a"]"#), ("OPTION_SC", "False"), ("OPTION_SV", "True"), ("OPTION_PN", "False")],
             "-sV -oX - -- a",
@@ -129,15 +135,24 @@ fn arguments_become_nmaps_options() {
         (&[("TARGET", r#"["a"]"#), ("OPTION_SC", "True"), ("OPTION_PN", "True")], "-sC -Pn -oX - -- a"),
         (
             &[("TARGET", r#"["a"]"#), ("SCRIPT_TIMEOUT", "5"), ("HOST_TIMEOUT", "7"), ("TOP_PORTS", "100")],
-            "--top-ports 100 --script-timeout 5 --host-timeout 7 -oX - -- a",
+            "--top-ports 100 --script-timeout 5s --host-timeout 7s -oX - -- a",
         ),
-        (&[("TARGET", r#"["a"]"#), ("SCRIPT_CMD", "vulners,default")], "--script vulners,default -oX - -- a"),
+        (&[("TARGET", r#"["a"]"#), ("SCRIPT_CMD", "vulners,default")], "--script=vulners,default -oX - -- a"),
         (&[("TARGET", r#"["::1", "2001:db8::/64", "six.example"]"#)], "-6 -oX - -- ::1 2001:db8::/64 six.example"),
         // Older manifests: a text for a list, a list for a text.
         (
             &[("TARGET", "10.0.0.1"), ("PORT_LIST", "1-1024"), ("TOP_PORTS", r#"["10"]"#)],
-            "-p 1-1024 --top-ports 10 -oX - -- 10.0.0.1",
+            "-p1-1024 --top-ports 10 -oX - -- 10.0.0.1",
         ),
+        // nmap gets the host of a URL.
+        (
+            &[(
+                "TARGET",
+                r#"["http://a.example/x?y#z", "HTTPS://u:p@b.example:8443", "http://10.0.0.1:80/http://c/@d"]"#,
+            )],
+            "-oX - -- a.example b.example 10.0.0.1",
+        ),
+        (&[("TARGET", r#"["https://[2001:db8::1]:8443/", "http://[::1]"]"#)], "-6 -oX - -- 2001:db8::1 ::1"),
         // Nothing turns into something else: options, file names, commands.
         (&[("TARGET", r#"["-oN", "*", "$(id)", "; id"]"#)], "-oX - -- -oN * $(id) ; id"),
         (&[("TARGET", "-iL")], "-oX - -- -iL"),
@@ -161,7 +176,7 @@ fn arguments_become_nmaps_options() {
 #[test]
 fn an_argument_with_blanks_stays_one_argument() {
     let run = Run::new("blanks", ONE_HOST).target(r#"["a b"]"#).with("EXECUTOR_CONFIG_SCRIPT_CMD", "default and safe");
-    assert_eq!(run.arguments().unwrap(), "--script\ndefault and safe\n-oX\n-\n--\na b\n");
+    assert_eq!(run.arguments().unwrap(), "--script=default and safe\n-oX\n-\n--\na b\n");
 }
 
 #[test]
@@ -242,7 +257,7 @@ fn the_agent_is_found_in_path_without_the_variable() {
 fn a_host_arrives_while_nmap_still_scans() {
     let does = r#"
         echo '<nmaprun><host><address addr="10.0.0.1" addrtype="ipv4"/></host>'
-        read -r _ <gate
+        read -r _ <"$GATE"
         echo '<host><address addr="10.0.0.2" addrtype="ipv4"/></host></nmaprun>'"#;
     let run = Run::new("streaming", does).target(r#"["x"]"#);
     let gate = run.folder.join("gate");
@@ -271,7 +286,7 @@ fn what_nmap_had_written_when_it_was_stopped_is_passed_on() {
     let does = r#"
         trap 'echo "<host><address addr=\"10.0.0.9\" addrtype=\"ipv4\"/></host>"; exit 1' TERM
         echo '<nmaprun><host><address addr="10.0.0.1" addrtype="ipv4"/></host>'
-        read -r _ <gate"#;
+        read -r _ <"$GATE""#;
     let run = Run::new("last-words", does).target(r#"["x"]"#);
     mkfifo(&run.folder.join("gate"), Mode::S_IRWXU).unwrap();
     let mut started = run.start();
