@@ -28,3 +28,6 @@ pub const TURN_TIME_MAX: Duration = Duration::from_millis(2);
 // Scanned hosts: what they make a scanner print.
 
 // Texts of others in logs, statuses and files.
+
+/// Options of a RUN that nobody documents, by name in one line of the log; the others are counted. A person who mistyped one sees it.
+pub const OPTIONS_NAMED_MAX: usize = 8;

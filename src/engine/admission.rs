@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::bounds::OPTIONS_NAMED_MAX;
 use crate::config::settings::Secret;
 use crate::proto::bulk::params_text;
 use crate::proto::excerpt::excerpt;
@@ -12,6 +13,18 @@ use crate::proto::message::RunCommand;
 use crate::proto::param::{Argument, ENV_PREFIX};
 
 use super::executor::Executor;
+
+/// The options that the servers and Faraday's documentation name; `HOST_TAG` is what servers before 5.0 call `HOSTNAME_TAG`.
+const OPTIONS: [&str; 8] = [
+    "IGNORE_INFO",
+    "RESOLVE_HOSTNAME",
+    "VULN_TAG",
+    "SERVICE_TAG",
+    "HOSTNAME_TAG",
+    "HOST_TAG",
+    "MIN_SEVERITY",
+    "MAX_SEVERITY",
+];
 
 /// As much of a name that nobody here knows is repeated.
 const NAME_CHARS_MAX: usize = 80;
@@ -59,7 +72,7 @@ pub fn admit(command: &RunCommand, executor: &Executor) -> Result<Admitted, Stri
             Err(problem) => problems.push(problem),
         }
     }
-    let options = options(&command.plugin_args, &mut problems);
+    let options = options(&command.plugin_args, &executor.name, &mut problems);
     if !problems.is_empty() {
         return Err(format!("Executor {} was not started: {}", executor.name, problems.join("; ")));
     }
@@ -84,18 +97,38 @@ fn names(executor: &Executor) -> String {
 }
 
 /// The options of a run as the executor sees them. Null and empty ones are not set; false is, because leaving it out would mean
-/// the option's default.
-fn options(plugin_args: &Map<String, Value>, problems: &mut Vec<String>) -> Vec<(String, String)> {
-    let mut options = Vec::new();
+/// the option's default. One under any other name is left out: no executor counts on it, and whatever an executor runs finds it
+/// in its environment.
+fn options(
+    plugin_args: &Map<String, Value>,
+    executor: &str,
+    problems: &mut Vec<String>,
+) -> Vec<(&'static str, String)> {
+    let (mut options, mut unknown) = (Vec::new(), Vec::new());
     for (name, value) in plugin_args {
         let Some(text) = option_text(value) else { continue };
-        if name.is_empty() || name.contains(['=', '\0']) || text.contains('\0') {
-            problems.push(format!("option {name:?} cannot be put into an environment variable"));
-        } else {
-            options.push((name.to_uppercase(), text));
+        match OPTIONS.into_iter().find(|option| option.eq_ignore_ascii_case(name)) {
+            None => unknown.push(name.as_str()),
+            Some(option) if text.contains(char::is_control) => {
+                problems.push(format!("option {option} holds a control character, such as a line break; remove it"));
+            }
+            Some(option) => options.push((option, text)),
         }
     }
+    warn_of_unknown(&unknown, executor);
     options
+}
+
+fn warn_of_unknown(options: &[&str], executor: &str) {
+    let named: Vec<String> = options.iter().take(OPTIONS_NAMED_MAX).map(|name| excerpt(name, NAME_CHARS_MAX)).collect();
+    let more = match options.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    if !named.is_empty() {
+        let (named, known) = (named.join(", "), OPTIONS.join(", "));
+        log::warn!("executor {executor}: left out options that nobody documents: {named}{more}; there are: {known}");
+    }
 }
 
 fn option_text(value: &Value) -> Option<String> {
@@ -109,7 +142,7 @@ fn option_text(value: &Value) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn environment(args: Vec<Argument>, options: Vec<(String, String)>, executor: &Executor) -> Vec<(String, Secret)> {
+fn environment(args: Vec<Argument>, options: Vec<(&str, String)>, executor: &Executor) -> Vec<(String, Secret)> {
     let args = args.into_iter().map(|arg| (format!("{ENV_PREFIX}{}", arg.name.to_uppercase()), Secret::new(arg.text)));
     let options = options.into_iter().map(|(name, text)| (format!("AGENT_CONFIG_{name}"), Secret::new(text)));
     args.chain(options).chain(executor.varenvs.iter().cloned()).collect()

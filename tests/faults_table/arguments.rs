@@ -11,6 +11,8 @@
 //!
 //! Both generations of servers. Also what is too long for an environment.
 
+use std::fs;
+
 use serde_json::{Map, Value, json};
 
 use crate::rig::{agent, check_order, join, param, payloads, standin, with_both};
@@ -149,17 +151,38 @@ fn options_may_be_null_or_missing() {
 }
 
 #[test]
-fn options_that_no_environment_can_hold_are_refused() {
+fn options_that_nobody_documents_are_left_out_and_logged() {
+    let server = standin(Generation::SocketIo);
+    let agent = join(&server, agent(&server, "env | grep ^AGENT_CONFIG | sort > given"));
+    let mut plugin_args = json!({
+        "ignore_info": true, "Vuln_Tag": ["a", "b"], "host_tag": "h", "max_severity": "HIGH", "min_severity": null,
+        "tag": "x", "a=b": "x", "": "x", "\n[forged] line": "x", "ıgnore_ınfo": "x", "PATH": "/tmp", "unset": null, "vuln_tags": ["x"],
+    });
+    for number in 0..200 {
+        plugin_args[format!("option_{number}{}", "x".repeat(number))] = json!("secret-value");
+    }
+    let id = server.run_with("e", json!({}), &["ws1"], plugin_args)[0];
+    let status = server.wait_over(id, SOON);
+    assert_eq!(status.successful, Some(true), "{}", status.message);
+    let given = fs::read_to_string(agent.dir().join("given")).expect("what the executor wrote");
+    let expected = ["HOST_TAG=h", "IGNORE_INFO=True", "MAX_SEVERITY=HIGH", "VULN_TAG=a,b"];
+    assert_eq!(given.lines().collect::<Vec<_>>(), expected.map(|entry| format!("AGENT_CONFIG_{entry}")));
+    let log = agent.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("nobody documents")).collect();
+    let [line] = lines[..] else { panic!("one line for one RUN: {lines:?}") };
+    assert!(line.contains("[forged] line") && line.contains("199 more") && line.len() < 1_200, "{line}");
+    assert!(!log.contains("secret-value"));
+}
+
+#[test]
+fn a_documented_option_with_control_characters_is_refused() {
     let server = standin(Generation::SocketIo);
     let _agent = join(&server, agent(&server, "true"));
-    for plugin_args in
-        [json!({"a=b": "x"}), json!({"": "x"}), json!({"tag": "a\u{0}"}), json!({"vuln_tag": ["a\u{0}"]})]
-    {
-        let name = plugin_args.as_object().and_then(|args| args.keys().next().cloned()).expect("one option");
+    for plugin_args in [json!({"vuln_tag": "a\u{0}"}), json!({"vuln_tag": ["a", "b\nAGENT_CONFIG_X=1"]})] {
         let id = server.run_with("e", json!({}), &["ws1"], plugin_args)[0];
         server.wait_over(id, SOON);
-        let message = format!("Executor e was not started: option {name:?} cannot be put into an environment variable");
-        assert_eq!(payloads(&server, id), [refused(id, "e", &message)]);
+        let words = "option VULN_TAG holds a control character, such as a line break; remove it";
+        assert_eq!(payloads(&server, id), [refused(id, "e", &format!("Executor e was not started: {words}"))]);
     }
 }
 
