@@ -27,6 +27,10 @@ pub const TURN_TIME_MAX: Duration = Duration::from_millis(2);
 
 // Scanned hosts: what they make a scanner print.
 
+/// Tags of one kind, as `AGENT_CONFIG_*_TAG` has them. Every finding carries them, so they multiply what a host makes a scanner
+/// find: by a few times at this, by thousands at what an environment holds.
+pub const TAGS_BYTES_MAX: usize = 1024;
+
 // Texts of others in logs, statuses and files.
 
 /// Options of a RUN that nobody documents, by name in one line of the log; the others are counted. A person who mistyped one sees it.

@@ -1,6 +1,9 @@
 //! `report::run` as a whole: every fixture, however it is cut into reads, wherever it ends, and that each host is out
 //! before the next one is read.
 
+#[path = "report/costs.rs"]
+mod costs;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs;
@@ -316,6 +319,10 @@ fn options_are_read_from_the_variables_of_a_run() {
     };
     assert_eq!(options.unwrap(), expected);
     assert!(!read(&[("AGENT_CONFIG_IGNORE_INFO", "False")]).unwrap().ignore_info);
+    let most = "a".repeat(1024);
+    assert_eq!(read(&[("AGENT_CONFIG_VULN_TAG", &most)]).unwrap().vulnerability_tags, [most.as_str()]);
+    let error = read(&[("AGENT_CONFIG_VULN_TAG", &format!("{most},"))]).unwrap_err().to_string();
+    assert!(error.starts_with("AGENT_CONFIG_VULN_TAG takes 1025 bytes, but every finding"), "{error}");
     let error = read(&[("AGENT_CONFIG_MAX_SEVERITY", "worst")]).unwrap_err().to_string();
     assert!(error.starts_with("AGENT_CONFIG_MAX_SEVERITY=\"worst\" is not a severity"), "{error}");
 }

@@ -121,7 +121,10 @@ fn report(asked: Report) -> ExitCode {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("report: {error}"));
-            let is_mistake = matches!(error, ReportError::UnknownTool { .. } | ReportError::Option { .. });
+            let is_mistake = matches!(
+                error,
+                ReportError::UnknownTool { .. } | ReportError::Option { .. } | ReportError::Tags { .. }
+            );
             ExitCode::from(if is_mistake { MISTAKE } else { 1 })
         }
     }

@@ -4,10 +4,14 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::mem;
+use std::rc::Rc;
 
 use serde::Serialize;
 
 use super::{Options, ReportError, Summary};
+
+/// One list for all findings, which may be many.
+pub type Tags = Rc<[String]>;
 
 /// A host and all that was found on it. Empty optional texts are left out: the server refuses `null` for some.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -21,8 +25,8 @@ pub struct Host {
     pub hostnames: Vec<String>,
     pub services: Vec<Service>,
     pub vulnerabilities: Vec<Vulnerability>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub tags: Tags,
 }
 
 /// A port; the server knows it by host, protocol and number.
@@ -35,8 +39,8 @@ pub struct Service {
     pub version: String,
     pub description: String,
     pub vulnerabilities: Vec<Vulnerability>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub tags: Tags,
 }
 
 /// The only states of a service that the server takes.
@@ -62,8 +66,8 @@ pub struct Vulnerability {
     /// Only of `Kind::Web`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub website: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub tags: Tags,
 }
 
 /// Where a finding is; `Web` fits only below a service.
@@ -132,6 +136,9 @@ pub enum ReferenceKind {
 pub struct Documents<'a> {
     output: &'a mut dyn Write,
     options: &'a Options,
+    host_tags: Tags,
+    service_tags: Tags,
+    vulnerability_tags: Tags,
     line: Vec<u8>,
     summary: Summary,
 }
@@ -143,16 +150,26 @@ struct Document<'a> {
 
 impl<'a> Documents<'a> {
     pub(super) fn new(output: &'a mut dyn Write, options: &'a Options) -> Documents<'a> {
-        Documents { output, options, line: Vec::new(), summary: Summary::default() }
+        Documents {
+            output,
+            options,
+            host_tags: options.host_tags.as_slice().into(),
+            service_tags: options.service_tags.as_slice().into(),
+            vulnerability_tags: options.vulnerability_tags.as_slice().into(),
+            line: Vec::new(),
+            summary: Summary::default(),
+        }
     }
 
     /// Writes one host, whole, as one line; it has left the process when this returns.
     pub fn host(&mut self, mut host: Host) -> Result<(), ReportError> {
+        let mut names = HashSet::new();
+        host.hostnames.retain(|name| names.insert(name.clone()));
         merge_services(&mut host.services);
-        host.tags.extend_from_slice(&self.options.host_tags);
+        host.tags = self.host_tags.clone();
         self.choose(&mut host.vulnerabilities);
         for service in &mut host.services {
-            service.tags.extend_from_slice(&self.options.service_tags);
+            service.tags = self.service_tags.clone();
             self.choose(&mut service.vulnerabilities);
         }
         self.count(&host);
@@ -175,7 +192,7 @@ impl<'a> Documents<'a> {
             self.options.wants(v.severity) && seen.insert(key)
         });
         for vulnerability in vulnerabilities {
-            vulnerability.tags.extend_from_slice(&self.options.vulnerability_tags);
+            vulnerability.tags = self.vulnerability_tags.clone();
         }
     }
 

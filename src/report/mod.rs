@@ -11,6 +11,8 @@ use std::io::{self, Read, Write};
 
 use document::{Documents, Severity};
 
+use crate::bounds::TAGS_BYTES_MAX;
+
 /// Reads a tool's report and hands over its hosts one by one.
 type Converter = fn(&mut dyn Read, &mut Documents<'_>) -> Result<(), ReportError>;
 
@@ -49,6 +51,11 @@ pub enum ReportError {
     Option {
         name: &'static str,
         value: String,
+    },
+    /// More tags than every finding can carry.
+    Tags {
+        name: &'static str,
+        bytes: usize,
     },
     Read(io::Error),
     Write(io::Error),
@@ -100,9 +107,9 @@ pub fn tools() -> impl Iterator<Item = &'static str> {
 impl Options {
     /// Reads the `AGENT_CONFIG_*` variables through `variable`, which returns a variable's value if it is set.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Options, ReportError> {
-        let tags = |name| -> Vec<String> {
-            let value = variable(name).unwrap_or_default();
-            value.split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+        let tags = |name| match variable(name).unwrap_or_default() {
+            value if value.len() > TAGS_BYTES_MAX => Err(ReportError::Tags { name, bytes: value.len() }),
+            value => Ok(value.split(',').filter(|tag| !tag.is_empty()).map(str::to_owned).collect()),
         };
         let severity = |name| match variable(name).filter(|value| !value.is_empty()) {
             None => Ok(None),
@@ -115,9 +122,9 @@ impl Options {
             ignore_info: variable("AGENT_CONFIG_IGNORE_INFO").is_some_and(|value| value.eq_ignore_ascii_case("true")),
             severity_min: severity("AGENT_CONFIG_MIN_SEVERITY")?,
             severity_max: severity("AGENT_CONFIG_MAX_SEVERITY")?,
-            host_tags: tags("AGENT_CONFIG_HOSTNAME_TAG"),
-            service_tags: tags("AGENT_CONFIG_SERVICE_TAG"),
-            vulnerability_tags: tags("AGENT_CONFIG_VULN_TAG"),
+            host_tags: tags("AGENT_CONFIG_HOSTNAME_TAG")?,
+            service_tags: tags("AGENT_CONFIG_SERVICE_TAG")?,
+            vulnerability_tags: tags("AGENT_CONFIG_VULN_TAG")?,
         })
     }
 
@@ -138,6 +145,10 @@ impl fmt::Display for ReportError {
             ReportError::Option { name, value } => write!(
                 f,
                 "{name}={value:?} is not a severity; expected unclassified, info, low, medium, high or critical"
+            ),
+            ReportError::Tags { name, bytes } => write!(
+                f,
+                "{name} takes {bytes} bytes, but every finding carries these tags, so they may take {TAGS_BYTES_MAX}; use fewer"
             ),
             ReportError::Read(error) => write!(f, "reading the report: {error}"),
             ReportError::Write(error) => write!(f, "writing documents: {error}"),

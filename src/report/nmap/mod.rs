@@ -11,7 +11,7 @@ use std::io::Read;
 use log::warn;
 
 use super::ReportError;
-use super::document::{Documents, Host, Kind, Service, Status};
+use super::document::{Documents, Host, Kind, Service, Status, Tags};
 use super::xml::{Element, Xml};
 
 /// Reads one report, or several one after the other.
@@ -135,7 +135,7 @@ impl Draft {
     /// A name that the user gave is often the address's own as well (PTR): it is kept once.
     fn hostname(&mut self, element: &Element) {
         let name = element.attribute("name");
-        if !name.is_empty() && !self.host.hostnames.iter().any(|known| known == name) {
+        if !name.is_empty() {
             self.host.hostnames.push(name.to_owned());
         }
     }
@@ -160,7 +160,7 @@ impl Draft {
             version: String::new(),
             description: String::new(),
             vulnerabilities: Vec::new(),
-            tags: Vec::new(),
+            tags: Tags::default(),
         };
         xml.children(|_, child| {
             match child.name.as_str() {

@@ -1,6 +1,9 @@
-//! What nmap's scripts said → findings. One finding a script, but for `vulners`, whose output is a list of findings.
+//! What nmap's scripts said → findings. One finding a script, but for `vulners`, whose output is a list of findings. A scanned host
+//! can make scripts say anything, so nothing here takes longer than in proportion to that.
 
-use super::super::document::{Kind, Reference, ReferenceKind, Severity, Vulnerability};
+use std::collections::HashSet;
+
+use super::super::document::{Kind, Reference, ReferenceKind, Severity, Tags, Vulnerability};
 use super::Element;
 
 /// The findings in one `<script>` element.
@@ -61,7 +64,7 @@ fn finding(kind: Kind, name: &str, desc: &str, severity: Severity) -> Vulnerabil
         refs: Vec::new(),
         cve: Vec::new(),
         website: String::new(),
-        tags: Vec::new(),
+        tags: Tags::default(),
     }
 }
 
@@ -81,28 +84,21 @@ fn severity(output: &str) -> Severity {
 
 /// The addresses below `References:`, as the `vulns` library writes them.
 fn references(output: &str) -> Vec<Reference> {
-    let mut refs: Vec<Reference> = Vec::new();
     let below = output.split_once("References:").map_or("", |(_, below)| below);
-    for word in below.split_whitespace().filter(|word| word.starts_with("http://") || word.starts_with("https://")) {
-        if !refs.iter().any(|known| known.name == word) {
-            refs.push(Reference { name: word.to_owned(), kind: ReferenceKind::Other });
-        }
-    }
-    refs
+    let urls = below.split_whitespace().filter(|word| word.starts_with("http://") || word.starts_with("https://"));
+    distinct(urls).map(|url| Reference { name: url.to_owned(), kind: ReferenceKind::Other }).collect()
 }
 
 /// Every CVE name in a text, once.
 fn cves(text: &str) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for (at, _) in text.match_indices("CVE-") {
-        let name = cve_at_start(&text[at..]);
-        if let Some(name) = name
-            && !names.iter().any(|known| known == name)
-        {
-            names.push(name.to_owned());
-        }
-    }
-    names
+    let names = text.match_indices("CVE-").filter_map(|(at, _)| cve_at_start(&text[at..]));
+    distinct(names).map(str::to_owned).collect()
+}
+
+/// The first of each.
+fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> impl Iterator<Item = &'t str> {
+    let mut seen = HashSet::new();
+    texts.filter(move |text| seen.insert(*text))
 }
 
 /// `CVE-`, four digits, `-`, four to seven digits.
