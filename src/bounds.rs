@@ -35,3 +35,8 @@ pub const TAGS_BYTES_MAX: usize = 1024;
 
 /// Options of a RUN that nobody documents, by name in one line of the log; the others are counted. A person who mistyped one sees it.
 pub const OPTIONS_NAMED_MAX: usize = 8;
+
+// Another user of this host.
+
+/// Links on the way to the state directory: as many as the kernel follows on one way.
+pub const LINKS_MAX: usize = 40;

@@ -25,6 +25,8 @@ mod secrets;
 mod shortage;
 #[path = "faults_table/starting.rs"]
 mod starting;
+#[path = "faults_table/state_dir.rs"]
+mod state_dir;
 #[path = "faults_table/stopping.rs"]
 mod stopping;
 mod support;

@@ -15,7 +15,7 @@ use super::net::fault::{Fault, Kind};
 use super::net::http::Api;
 use super::net::limits::Limits;
 use super::net::tcp::Place;
-use super::token_store::StateDir;
+use super::state_dir::StateDir;
 
 /// Where a person finds the digits for `--token`.
 const FRESH_TOKEN: &str = "--token and the six digits that the server's Agents page shows";

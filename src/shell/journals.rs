@@ -7,14 +7,17 @@ mod scan;
 mod unsynced;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+
+use nix::fcntl::OFlag;
 
 use crate::engine::event::RunId;
 use crate::engine::resume::Resumed;
+
+use super::directory::Directory;
 
 use reserve::Reserve;
 use unsynced::Unsynced;
@@ -48,21 +51,21 @@ impl Open {
 pub enum Source {
     /// It is being written: to open it once more for each post would be a good part of what a small one costs.
     Written(Arc<File>),
-    At(PathBuf),
+    At(Directory, String),
 }
 
 impl Source {
     pub fn file(self) -> io::Result<Arc<File>> {
         match self {
             Source::Written(file) => Ok(file),
-            Source::At(path) => File::open(path).map(Arc::new),
+            Source::At(directory, name) => directory.open(name, OFlag::O_RDONLY).map(Arc::new),
         }
     }
 }
 
 #[derive(Debug)]
 pub struct Journals {
-    directory: PathBuf,
+    directory: Directory,
     open: HashMap<RunId, Open>,
     /// Where the files of each run begin, oldest first.
     segments: HashMap<RunId, Vec<u64>>,
@@ -74,24 +77,21 @@ pub struct Journals {
 
 impl Journals {
     /// Journals below `state_dir`, in a directory of their own.
-    pub fn new(state_dir: &Path) -> io::Result<Journals> {
-        let directory = state_dir.join("runs");
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+    pub fn new(state_dir: &Directory) -> io::Result<Journals> {
         Ok(Journals {
-            directory,
+            directory: state_dir.subdirectory("runs")?,
             open: HashMap::new(),
             segments: HashMap::new(),
             unsynced: Unsynced::default(),
             syncing: Unsynced::default(),
-            reserve: Reserve::new(state_dir.join("reserve")),
+            reserve: Reserve::new(state_dir.clone()),
         })
     }
 
     /// The highest number of a run whose journal is here, be it of an earlier agent and damaged.
     pub fn newest(&self) -> io::Result<Option<RunId>> {
         let mut newest = None;
-        for entry in fs::read_dir(&self.directory)? {
-            let name = entry?.file_name();
+        for name in self.directory.names()? {
             let number = name.to_str().and_then(|name| name.split(['-', '.']).next()?.parse().ok());
             newest = newest.max(number.map(RunId));
         }
@@ -101,8 +101,7 @@ impl Journals {
     /// Reads what an earlier agent left, and cuts off what a crash tore.
     pub fn resume(&mut self) -> io::Result<Vec<Resumed>> {
         let mut found: BTreeMap<RunId, Vec<u64>> = BTreeMap::new();
-        for entry in fs::read_dir(&self.directory)? {
-            let name = entry?.file_name();
+        for name in self.directory.names()? {
             if let Some((run, segment)) = name.to_str().and_then(parse) {
                 found.entry(run).or_default().push(segment);
             }
@@ -150,14 +149,14 @@ impl Journals {
 
     /// Opens a file and appends to it. One that is new does not stay behind without that.
     fn open(&self, run: RunId, segment: u64, is_new: bool, bytes: &[u8]) -> io::Result<Open> {
-        let path = self.path(run, segment);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        let name = name(run, segment);
+        let file = if is_new { self.directory.create(&name) } else { self.directory.open(&name, OFlag::O_RDWR) }?;
         let mut open = Open { segment, bytes: file.metadata()?.len(), file: Arc::new(file) };
         match open.append(bytes) {
             Ok(()) => Ok(open),
             Err(error) => {
                 if is_new {
-                    let _ = fs::remove_file(path);
+                    let _ = self.directory.remove(name);
                 }
                 Err(error)
             }
@@ -195,12 +194,8 @@ impl Journals {
     pub fn source(&self, run: RunId, segment: u64) -> Source {
         match self.open.get(&run).filter(|open| open.segment == segment) {
             Some(open) => Source::Written(open.file.clone()),
-            None => Source::At(self.path(run, segment)),
+            None => Source::At(self.directory.clone(), name(run, segment)),
         }
-    }
-
-    fn path(&self, run: RunId, segment: u64) -> PathBuf {
-        self.directory.join(format!("{run}-{segment}{SUFFIX}"))
     }
 
     /// Removes the run's files that begin before this offset, as soon as those behind them are on disk.
@@ -208,8 +203,7 @@ impl Journals {
         let segments = self.segments.entry(run).or_default();
         let kept = segments.split_off(segments.partition_point(|segment| *segment < before));
         for segment in std::mem::replace(segments, kept) {
-            let path = self.path(run, segment);
-            self.unsynced.add_spent(run, path);
+            self.unsynced.add_spent(run, name(run, segment));
         }
         self.unsynced.drop_before(run, before);
     }
@@ -217,9 +211,9 @@ impl Journals {
     /// Removes the run's journal; a damaged one is put out of the way.
     pub fn forget(&mut self, run: RunId, damaged: bool) {
         self.open.remove(&run);
-        for path in [self.unsynced.forget(run), self.syncing.forget(run)].concat() {
+        for name in [self.unsynced.forget(run), self.syncing.forget(run)].concat() {
             // A sync that is under way may have been faster.
-            let _ = fs::remove_file(path);
+            let _ = self.directory.remove(name);
         }
         for segment in self.segments.remove(&run).unwrap_or_default() {
             if damaged {
@@ -232,26 +226,37 @@ impl Journals {
     }
 
     fn remove(&self, run: RunId, segment: u64) {
-        if let Err(error) = fs::remove_file(self.path(run, segment)) {
+        if let Err(error) = self.directory.remove(name(run, segment)) {
             log::warn!("run {run}: its journal could not be removed: {error}");
         }
     }
 
     fn put_out_of_the_way(&self, run: RunId, segment: u64) {
-        let path = self.path(run, segment);
-        let aside = damaged_name(&path);
-        match fs::rename(&path, &aside) {
-            Ok(()) => log::error!("run {run}: a damaged part of its journal is kept as {}", aside.display()),
-            Err(error) => log::error!("run {run}: the damaged journal {} cannot be renamed: {error}", path.display()),
+        let name = name(run, segment);
+        let moved = self.damaged_name(&name).and_then(|aside| self.directory.rename(&name, &aside).map(|()| aside));
+        match moved.map(|aside| self.directory.path_of(aside)) {
+            Ok(aside) => log::error!("run {run}: a damaged part of its journal is kept as {}", aside.display()),
+            Err(error) => {
+                let path = self.directory.path_of(name);
+                log::error!("run {run}: the damaged journal {} cannot be renamed: {error}", path.display());
+            }
         }
+    }
+
+    /// A name for what is damaged that nothing has yet.
+    fn damaged_name(&self, name: &str) -> io::Result<String> {
+        let stem = name.trim_end_matches(SUFFIX);
+        let (mut aside, mut number) = (format!("{stem}{DAMAGED_SUFFIX}"), 0);
+        while self.directory.identity(&aside)?.is_some() {
+            number += 1;
+            aside = format!("{stem}.{number}{DAMAGED_SUFFIX}");
+        }
+        Ok(aside)
     }
 }
 
-/// A name for what is damaged that nothing has yet.
-fn damaged_name(path: &Path) -> PathBuf {
-    let numbers = (1..).map(|number| path.with_extension(format!("{number}{DAMAGED_SUFFIX}")));
-    let mut names = std::iter::once(path.with_extension(&DAMAGED_SUFFIX[1..])).chain(numbers);
-    names.find(|name| !name.exists()).unwrap_or_default()
+fn name(run: RunId, segment: u64) -> String {
+    format!("{run}-{segment}{SUFFIX}")
 }
 
 /// `RUN-START.journal`.

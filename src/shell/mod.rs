@@ -5,6 +5,7 @@
 mod batch;
 mod channel;
 mod children;
+mod directory;
 pub mod enrol;
 pub mod guard;
 mod journals;
@@ -19,7 +20,8 @@ mod refused;
 pub mod resend;
 mod server;
 mod signals;
-pub mod token_store;
+pub mod state_dir;
+mod token_store;
 mod workers;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -45,7 +47,7 @@ use lock::StateLock;
 use net::limits::Limits;
 use reactor::{Parts, Reactor};
 use server::Server;
-use token_store::StateDir;
+use state_dir::StateDir;
 
 /// Why the agent did not start.
 #[derive(Debug)]
@@ -63,10 +65,10 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
     raise_file_limit();
     let executors = settings.agent.executors.iter().map(Executor::resolve).collect();
     let state = StateDir::open(&settings.agent).map_err(StartError::Machine)?;
-    let _lock = StateLock::take(state.path()).map_err(StartError::Machine)?;
-    let state_dir = state.path().to_owned();
+    let state_dir = state.directory().clone();
+    let _lock = StateLock::take(&state_dir).map_err(StartError::Machine)?;
     let mut journals = Journals::new(&state_dir).map_err(|error| {
-        let what = format!("making the directory of journals in the state directory {}", state_dir.display());
+        let what = format!("making the directory of journals in the state directory {}", state_dir.path().display());
         machine(&what, &error)
     })?;
     let newest = journals.newest().map_err(|error| machine("reading the directory of journals", &error))?;

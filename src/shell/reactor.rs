@@ -8,7 +8,6 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,6 +22,7 @@ use crate::engine::event::{Action, Event, Failure, Now, RunId};
 
 use super::channel::{Arrival, Channel};
 use super::children::{Children, Got, Pipe};
+use super::directory::Directory;
 use super::journals::Journals;
 use super::server::{Connection, Server};
 use super::workers::{Done, Results, Workers};
@@ -52,7 +52,7 @@ pub struct Reactor {
     channel: Option<Channel>,
     children: Children,
     journals: Journals,
-    state_dir: PathBuf,
+    state_dir: Directory,
     /// The websocket may have more frames. It does not stand in line with the pipes.
     link_is_ready: bool,
     /// Workers may have done more than was looked at, which nobody tells again.
@@ -70,7 +70,7 @@ pub struct Parts {
     pub signals: SignalFd,
     pub children: Children,
     pub journals: Journals,
-    pub state_dir: PathBuf,
+    pub state_dir: Directory,
 }
 
 impl Reactor {

@@ -7,24 +7,29 @@
 //! cuts it, renames or removes it. Workers wait for each other; where anybody else has the lock, they are hindered and asked
 //! again.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use nix::fcntl::OFlag;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::event::{Outcome, Posted, Range, RunId, SetAside};
+use crate::engine::event::{Outcome, Posted, Range, SetAside};
 use crate::frame::record::Kind;
 use crate::proto::bulk::{self, Envelope};
 use crate::proto::repair::Repairs;
 
 use super::batch::Batch;
+use super::directory::Directory;
 use super::journals::Source;
 use super::poster::unreadable;
 
+/// In the state directory.
+const DIRECTORY: &str = "refused";
 /// What is held in memory on the way from one file to the other.
 const BYTES_MAX: u64 = 1 << 20;
 /// How often a file may be taken away between its opening and its locking.
@@ -46,17 +51,13 @@ pub struct Refused {
     pub when: String,
 }
 
-/// Where a run's refused pieces are.
-fn path(state_dir: &Path, run: RunId) -> PathBuf {
-    state_dir.join("refused").join(format!("{run}.jsonl"))
-}
-
 /// Copies what is to be set aside from the journal's file into the file of refused pieces; on disk before it returns.
-pub fn set_aside(state_dir: &Path, journal: Source, asked: &SetAside) -> Posted {
-    let target = path(state_dir, asked.id.run);
-    let failed = |error: io::Error| unwritable(&target, &error);
+pub fn set_aside(state_dir: &Directory, journal: Source, asked: &SetAside) -> Posted {
+    let name = format!("{}.jsonl", asked.id.run);
+    let path = state_dir.path_of(DIRECTORY).join(&name);
+    let failed = |error: io::Error| unwritable(&path, &error);
     let _alone = COPYING.lock().unwrap_or_else(PoisonError::into_inner);
-    let copied = open(state_dir, &target)
+    let copied = open(state_dir, &name)
         .map_err(failed)
         .and_then(|held| held.append(|out| copy(out, journal, asked, &failed), failed));
     let (upto, pieces, outcome) = match copied {
@@ -66,12 +67,10 @@ pub fn set_aside(state_dir: &Path, journal: Source, asked: &SetAside) -> Posted 
     Posted { id: asked.id, upto, pieces, repairs: Repairs::default(), outcome }
 }
 
-fn open(state_dir: &Path, path: &Path) -> io::Result<Held> {
-    if let Some(directory) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        File::open(state_dir)?.sync_all()?;
-    }
-    Held::open(path, true, File::try_lock)
+fn open(state_dir: &Directory, name: &str) -> io::Result<Held> {
+    let directory = state_dir.subdirectory(DIRECTORY)?;
+    state_dir.sync()?;
+    Held::open(&directory, name.as_ref(), true, File::try_lock)
 }
 
 /// Returns how far it came in the journal, and how many pieces these were.
@@ -109,23 +108,29 @@ pub struct Held {
 
 impl Held {
     /// The file as it is; an error if there is none, or somebody else has it.
-    pub fn at_once(path: &Path) -> io::Result<Held> {
-        Held::open(path, false, File::try_lock)
+    pub fn at_once(directory: &Directory, name: &OsStr) -> io::Result<Held> {
+        Held::open(directory, name, false, File::try_lock)
     }
 
     /// The file, made if need be, as soon as nobody else has it.
-    pub fn when_free(path: &Path) -> io::Result<Held> {
-        Held::open(path, true, |file| file.lock().map_err(TryLockError::Error))
+    pub fn when_free(directory: &Directory, name: &OsStr) -> io::Result<Held> {
+        Held::open(directory, name, true, |file| file.lock().map_err(TryLockError::Error))
     }
 
-    fn open(path: &Path, make: bool, lock: impl Fn(&File) -> Result<(), TryLockError>) -> io::Result<Held> {
+    fn open(
+        directory: &Directory,
+        name: &OsStr,
+        make: bool,
+        lock: impl Fn(&File) -> Result<(), TryLockError>,
+    ) -> io::Result<Held> {
+        let make_flag = if make { OFlag::O_CREAT } else { OFlag::empty() };
         for _ in 0..TRIES_MAX {
-            let file = OpenOptions::new().read(true).append(true).create(make).mode(0o600).open(path)?;
+            let file = directory.open(name, OFlag::O_RDWR | OFlag::O_APPEND | make_flag)?;
             let locked = lock(&file);
             let held = Held { file };
-            match (locked, held.is_at(path)?) {
+            match (locked, held.is_at(directory, name)?) {
                 (Ok(()), true) if make => {
-                    sync_directory(path)?;
+                    directory.sync()?;
                     return Ok(held);
                 }
                 (Ok(()), true) => return Ok(held),
@@ -141,13 +146,9 @@ impl Held {
         ))
     }
 
-    fn is_at(&self, path: &Path) -> io::Result<bool> {
+    fn is_at(&self, directory: &Directory, name: &OsStr) -> io::Result<bool> {
         let own = self.file.metadata()?;
-        match fs::metadata(path) {
-            Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(directory.identity(name)? == Some((own.dev(), own.ino())))
     }
 
     /// Appends all that `write` writes, on disk before it returns, or nothing.
@@ -213,12 +214,6 @@ impl Drop for Held {
     }
 }
 
-/// Makes it last through a power cut that `path` was made, renamed or removed.
-pub fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-}
-
 /// One piece as a document on a line of its own.
 pub fn write_line(out: &mut impl Write, kind: Kind, piece: &[u8], refused: &Refused) -> io::Result<()> {
     // Documents need `hosts`, be it empty.
@@ -249,11 +244,13 @@ fn unwritable(path: &Path, error: &io::Error) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::DirBuilderExt;
+    use std::path::PathBuf;
     use std::sync::Arc;
-    use std::{process, thread};
+    use std::{fs, process, thread};
 
     use super::*;
-    use crate::engine::event::PostId;
+    use crate::engine::event::{PostId, RunId};
     use crate::frame::record;
 
     const RUN: RunId = RunId(1);
@@ -270,7 +267,7 @@ mod tests {
         fn new(name: &str) -> Scratch {
             let directory = std::env::temp_dir().join(format!("faraday-agent-refused-{}-{name}", process::id()));
             let _ = fs::remove_dir_all(&directory);
-            fs::create_dir_all(directory.join("refused")).expect("writable");
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(directory.join("refused")).expect("writable");
             let mut journal = Vec::new();
             for n in 0..HOSTS {
                 let host = format!("{{\"ip\":\"{n}\",\"description\":\"{}\"}}", "x".repeat(100));
@@ -280,8 +277,12 @@ mod tests {
             Scratch { directory, journal_bytes: journal.len() as u64 }
         }
 
+        fn state_dir(&self) -> Directory {
+            Directory::own(File::open(&self.directory).expect("there"), &self.directory).expect("ours alone")
+        }
+
         fn file(&self) -> PathBuf {
-            path(&self.directory, RUN)
+            self.directory.join(format!("refused/{RUN}.jsonl"))
         }
 
         /// All of the journal, and `beyond` bytes more.
@@ -301,7 +302,7 @@ mod tests {
                 words: "400: no".into(),
                 utc: std::time::SystemTime::UNIX_EPOCH,
             };
-            set_aside(&self.directory, Source::At(self.directory.join("journal")), &asked)
+            set_aside(&self.state_dir(), Source::At(self.state_dir(), "journal".to_owned()), &asked)
         }
 
         /// How many lines there are; each must be a document.
@@ -358,7 +359,8 @@ mod tests {
     fn a_file_that_somebody_else_has_hinders_until_it_is_taken_away() {
         let scratch = Scratch::new("held");
         scratch.set_aside(0, 0);
-        let held = Held::at_once(&scratch.file()).expect("nobody has it");
+        let (directory, name) = Directory::around(&scratch.file()).expect("there");
+        let held = Held::at_once(&directory, &name).expect("nobody has it");
         assert!(matches!(scratch.set_aside(0, 0).outcome, Outcome::Hindered { .. }));
         assert_eq!(scratch.lines(), HOSTS);
         fs::rename(scratch.file(), scratch.directory.join("taken away")).expect("writable");

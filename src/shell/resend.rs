@@ -7,9 +7,9 @@
 //! some may be sent twice, and the server merges them.
 
 use std::convert::identity;
-use std::fs;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
@@ -19,11 +19,12 @@ use crate::frame::record::Kind;
 use crate::frame::{Framer, Piece};
 use crate::proto::repair::Repairs;
 
+use super::directory::Directory;
 use super::net::http::Api;
 use super::net::limits::Limits;
 use super::poster::Way;
-use super::refused::{Held, Refused, sync_directory, write_line};
-use super::token_store::StateDir;
+use super::refused::{Held, Refused, write_line};
+use super::state_dir::StateDir;
 use super::{StartError, tls_config};
 
 /// One host or credential; as the agent takes them.
@@ -85,42 +86,70 @@ pub fn run(settings: &Settings, file: &Path) -> Result<Resent, StartError> {
 }
 
 fn send_file(api: &Api, token: &AgentToken, file: &Path) -> io::Result<Resent> {
-    let taken_away = PathBuf::from(format!("{}.resending", file.display()));
-    let held = take_away(file, &taken_away)?;
-    let mut sender = Sender { api, token, file, batch: Vec::new(), resent: Resent::default(), settled: 0 };
-    sender.send_all(&held).and_then(|()| fs::remove_file(&taken_away)).map_err(|error| kept_in(&taken_away, &error))?;
-    sync_directory(&taken_away)?;
+    let files = Files::of(file)?;
+    let held = files.take_away()?;
+    let mut sender = Sender { api, token, files: &files, batch: Vec::new(), resent: Resent::default(), settled: 0 };
+    let Files { directory, taken_away, .. } = &files;
+    sender.send_all(&held).and_then(|()| directory.remove(taken_away)).map_err(|error| files.kept(&error))?;
+    directory.sync()?;
     Ok(sender.resent)
 }
 
-/// Moves the lines of `file` to where nobody adds any, behind those that an interrupted call has left there.
-fn take_away(file: &Path, taken_away: &Path) -> io::Result<Held> {
-    // Only who has `file` makes the other one: what is not there now is made by nobody else.
-    let found = Held::at_once(file);
-    let earlier = match Held::at_once(taken_away) {
-        Ok(earlier) => earlier,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let found = found?;
-            fs::rename(file, taken_away)?;
-            return Ok(found);
-        }
-        Err(error) => return Err(kept_in(taken_away, &error)),
-    };
-    log::info!("begins with {}, which an interrupted call has left", taken_away.display());
-    let merge = |found: Held| {
-        earlier.append(|out| copy_lines(found.read_from(0)?, out), identity)?;
-        fs::remove_file(file)
-    };
-    match found.and_then(merge) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(kept_in(taken_away, &error)),
-        _ => Ok(earlier),
-    }
+/// Where the lines are: in the file that a person has named, and, while they are sent, in one beside it.
+struct Files {
+    directory: Directory,
+    file: OsString,
+    taken_away: OsString,
 }
 
-/// Tells the person where to look.
-fn kept_in(taken_away: &Path, error: &io::Error) -> io::Error {
-    let words = format!("{error}; lines of it are in {}, and sent when it is called again", taken_away.display());
-    io::Error::new(error.kind(), words)
+impl Files {
+    fn of(file: &Path) -> io::Result<Files> {
+        let (directory, file) = Directory::around(file)?;
+        let mut taken_away = file.clone();
+        taken_away.push(".resending");
+        Ok(Files { directory, file, taken_away })
+    }
+
+    fn held(&self, name: &OsStr) -> io::Result<Held> {
+        Held::at_once(&self.directory, name)
+    }
+
+    /// Moves the lines of `file` to where nobody adds any, behind those that an interrupted call has left there.
+    fn take_away(&self) -> io::Result<Held> {
+        // Only who has `file` makes the other one: what is not there now is made by nobody else.
+        let found = self.held(&self.file);
+        let earlier = match self.held(&self.taken_away) {
+            Ok(earlier) => earlier,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let found = found?;
+                self.directory.rename(&self.file, &self.taken_away)?;
+                return Ok(found);
+            }
+            Err(error) => return Err(self.kept(&error)),
+        };
+        let left = self.directory.path_of(&self.taken_away);
+        log::info!("begins with {}, which an interrupted call has left", left.display());
+        let merge = |found: Held| {
+            earlier.append(|out| copy_lines(found.read_from(0)?, out), identity)?;
+            self.directory.remove(&self.file)
+        };
+        match found.and_then(merge) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.kept(&error)),
+            _ => Ok(earlier),
+        }
+    }
+
+    /// `file`, made anew if need be. Not to be held any longer than a line takes: the agent writes there too.
+    fn left(&self) -> io::Result<Held> {
+        Held::when_free(&self.directory, &self.file)
+    }
+
+    /// Tells the person where to look.
+    fn kept(&self, error: &io::Error) -> io::Error {
+        let place = self.directory.path_of(&self.taken_away);
+        let words = format!("{error}; lines of it are in {}, and sent when it is called again", place.display());
+        io::Error::new(error.kind(), words)
+    }
 }
 
 /// As they are, and the last one with its newline. Returns how many there are.
@@ -138,7 +167,7 @@ fn copy_lines(from: impl Read, out: &mut impl Write) -> io::Result<u64> {
 struct Sender<'s> {
     api: &'s Api,
     token: &'s AgentToken,
-    file: &'s Path,
+    files: &'s Files,
     /// Lines that go to the same place together.
     batch: Vec<Line>,
     resent: Resent,
@@ -154,7 +183,7 @@ impl Sender<'_> {
             Err(Stop::Silence(words)) => {
                 log::error!("the rest is left as it is, because there is no answer: {words}");
                 let rest = held.read_from(self.settled)?;
-                self.resent.left += Held::when_free(self.file)?.append(|out| copy_lines(rest, out), identity)?;
+                self.resent.left += self.files.left()?.append(|out| copy_lines(rest, out), identity)?;
                 Ok(())
             }
         }
@@ -236,12 +265,12 @@ impl Sender<'_> {
         }
     }
 
-    /// Puts lines into `file` again. Not held any longer than that: the agent writes there too.
+    /// Puts lines into the file again.
     fn leave(&mut self, text: &[u8]) -> io::Result<()> {
         if text.is_empty() {
             return Ok(());
         }
-        Held::when_free(self.file)?.append(|out| out.write_all(text), identity)?;
+        self.files.left()?.append(|out| out.write_all(text), identity)?;
         self.resent.left += text.iter().filter(|&&byte| byte == b'\n').count() as u64;
         Ok(())
     }

@@ -46,7 +46,7 @@ pub struct SmallDisk(TempDir);
 impl SmallDisk {
     pub fn mount(mib: u32) -> SmallDisk {
         let disk = SmallDisk(TempDir::new());
-        disk.run("mount", &["-t", "tmpfs", "-o", &format!("size={mib}m"), "tmpfs"]);
+        disk.run("mount", &["-t", "tmpfs", "-o", &format!("size={mib}m,mode=700"), "tmpfs"]);
         disk
     }
 

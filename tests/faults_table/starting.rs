@@ -14,7 +14,7 @@
 //! Of issue 2, "Starting": 402, a server that comes later, the state directory, `websocket_port`, TLS and `base_route`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use serde_json::json;
@@ -86,8 +86,7 @@ fn a_token_that_was_kept_is_used_again() {
     let server = standin(Generation::SocketIo);
     let token = server.add_agent();
     let builder = agent(&server, "true").option("tokens", json!({}));
-    let state = builder.dir().join("state");
-    fs::create_dir(&state).expect("a directory of our own");
+    let state = builder.state_dir();
     fs::write(state.join("token"), format!("{token}\n")).expect("a file of our own");
     let agent = join(&server, builder);
     agent.wait_log("[INFO] joined", SOON);
@@ -145,8 +144,7 @@ fn nothing_is_registered_that_could_not_be_kept() {
     let server = standin(Generation::SocketIo);
     let digits = server.registration_token();
     let builder = agent(&server, "true").registering(&digits);
-    let state = builder.dir().join("state");
-    fs::create_dir_all(state.join("token.new/blocked")).expect("a directory of our own");
+    fs::create_dir_all(builder.state_dir().join("token.new/blocked")).expect("a directory of our own");
     check_gives_up(&server, builder, &["cannot write to the state directory", "agent.state_dir"]);
 
     let builder = agent(&server, "true").registering(&digits).file("plain", "");
@@ -431,10 +429,11 @@ fn an_agent_without_executors_joins_all_the_same() {
 fn leftovers_in_the_state_directory_do_no_harm() {
     let server = standin(Generation::SocketIo);
     let builder = agent(&server, "true");
-    let runs = builder.dir().join("state/runs");
-    fs::create_dir_all(&runs).expect("a directory of our own");
+    let state = builder.state_dir();
+    let runs = state.join("runs");
+    fs::DirBuilder::new().mode(0o700).create(&runs).expect("a directory of our own");
     fs::write(runs.join("1.journal"), "no journal").expect("a file of our own");
-    fs::write(builder.dir().join("state/token.new"), "half a tok").expect("a file of our own");
+    fs::write(state.join("token.new"), "half a tok").expect("a file of our own");
     let _agent = join(&server, builder);
     let (id, _) = run(&server);
     assert_eq!(payloads(&server, id).len(), 2);

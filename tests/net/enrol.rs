@@ -10,7 +10,7 @@ use faraday_agent::shell::enrol::{Connected, Enrolment, RegistrationToken};
 use faraday_agent::shell::net::dial::Protocol;
 use faraday_agent::shell::net::fault::{Fault, Kind};
 use faraday_agent::shell::net::limits::Limits;
-use faraday_agent::shell::token_store::StateDir;
+use faraday_agent::shell::state_dir::StateDir;
 use tungstenite::Message;
 
 use crate::rig::{Reply, Request, Rig, Scratch, answer, closed_port, logged, server};

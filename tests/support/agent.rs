@@ -2,6 +2,8 @@
 //! Once started it is a process, in `process.rs`.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -131,6 +133,14 @@ impl AgentBuilder {
         self
     }
 
+    /// Its state directory, made for a test that puts something there before it starts.
+    pub fn state_dir(&self) -> PathBuf {
+        let path = self.dir.join("state");
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.expect("making a directory in one of our own");
+        path
+    }
+
     /// The directory in which everything of this agent is, for executors that read or leave files.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -139,7 +149,9 @@ impl AgentBuilder {
     #[track_caller]
     pub fn start(self) -> AgentProcess {
         let text = self.config_text.unwrap_or_else(|| format!("{:#}\n", self.config));
-        fs::write(self.dir.join("dispatcher.yaml"), text).expect("writing to a directory of our own");
+        let mut file = fs::OpenOptions::new();
+        let file = file.write(true).create(true).truncate(true).mode(0o600).open(self.dir.join("dispatcher.yaml"));
+        file.and_then(|mut file| file.write_all(text.as_bytes())).expect("writing to a directory of our own");
         let binary = self.binary.expect("examples and libraries have to name the agent's binary");
         let config = self.dir.join("dispatcher.yaml").display().to_string();
         let fixed = ["--config".to_owned(), config, "--log-level".to_owned(), self.log_level];

@@ -1,14 +1,15 @@
 //! Reads the journal of an earlier agent from its files, record by record, and makes it fit to be appended to: what a crash
 //! tore off at its end is cut, what is damaged before its end is put out of the way. Holds one chunk and one note at a time.
 
-use std::fs::OpenOptions;
 use std::io::{self, Read};
+
+use nix::fcntl::OFlag;
 
 use crate::engine::event::RunId;
 use crate::engine::resume::Resumed;
 use crate::frame::record::{DecodeError, Replay};
 
-use super::{Journals, damaged_name};
+use super::{Journals, name};
 
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -59,7 +60,7 @@ impl Journals {
     }
 
     fn scan(&self, run: RunId, segment: u64, resumed: &mut Resumed) -> io::Result<Scanned> {
-        let mut file = OpenOptions::new().read(true).open(self.path(run, segment))?;
+        let mut file = self.directory.open(name(run, segment), OFlag::O_RDONLY)?;
         let (mut replay, mut chunk, mut bytes, mut damage) = (Replay::default(), vec![0; CHUNK_BYTES], 0, None);
         let mut has_begun = false;
         loop {
@@ -83,20 +84,20 @@ impl Journals {
     /// Cuts the file behind its last whole record. At the end of a journal that is what a crash leaves; anywhere else, or where
     /// whole records may follow, a copy of the file is kept. Whether one was.
     fn mend(&self, run: RunId, segment: u64, scanned: &Scanned, is_last: bool) -> io::Result<bool> {
-        let path = self.path(run, segment);
+        let mut file = self.directory.open(name(run, segment), OFlag::O_RDWR)?;
         let torn = scanned.bytes - scanned.end;
         let is_damaged =
             !is_last || (scanned.damage.is_some() && self.holds_more_than_zeros(run, segment, scanned.end)?);
         if is_damaged {
-            let copy = damaged_name(&path);
-            std::fs::copy(&path, &copy)?;
+            let copy = self.damaged_name(&name(run, segment))?;
+            io::copy(&mut file, &mut self.directory.create(&copy)?)?;
             let why = scanned.damage.map(|damage| format!(" ({damage})")).unwrap_or_default();
+            let copy = self.directory.path_of(copy);
             let copy = copy.display();
             log::error!("run {run}: its journal is damaged, {torn} bytes cannot be read{why}; kept as {copy}");
         } else {
             log::info!("run {run}: {torn} bytes at the end of its journal were torn by a crash; cutting them off");
         }
-        let file = OpenOptions::new().write(true).open(&path)?;
         file.set_len(scanned.end)?;
         file.sync_all()?;
         Ok(is_damaged)
@@ -104,7 +105,7 @@ impl Journals {
 
     /// Zeros are what a power cut leaves of bytes that were never brought to the disk.
     fn holds_more_than_zeros(&self, run: RunId, segment: u64, from: u64) -> io::Result<bool> {
-        let mut file = OpenOptions::new().read(true).open(self.path(run, segment))?;
+        let mut file = self.directory.open(name(run, segment), OFlag::O_RDONLY)?;
         io::Seek::seek(&mut file, io::SeekFrom::Start(from))?;
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {

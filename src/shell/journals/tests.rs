@@ -1,8 +1,14 @@
 //! Files of journals: written, read back, cut, removed.
 
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
 use super::*;
+use crate::config::settings::Agent;
 use crate::engine::note::{self, Head};
 use crate::frame::record::{self, Kind};
+use crate::shell::state_dir::StateDir;
 
 const RUN: RunId = RunId(7);
 
@@ -17,7 +23,12 @@ impl Scratch {
     }
 
     fn journals(&self) -> Journals {
-        Journals::new(&self.0).expect("a directory")
+        let agent = Agent { state_dir: Some(self.0.clone()), ..Agent::default() };
+        Journals::new(StateDir::open(&agent).expect("a directory").directory()).expect("a directory")
+    }
+
+    fn path(&self, segment: u64) -> PathBuf {
+        self.0.join("runs").join(name(RUN, segment))
     }
 
     fn names(&self) -> Vec<String> {
@@ -55,7 +66,7 @@ fn appends_trims_syncs_and_forgets() {
     let mut journals = scratch.journals();
     journals.append(RUN, 0, b"one").expect("written");
     journals.append(RUN, 0, b"two").expect("written");
-    assert_eq!(fs::read(journals.path(RUN, 0)).expect("there"), b"onetwo");
+    assert_eq!(fs::read(scratch.path(0)).expect("there"), b"onetwo");
     journals.append(RUN, 6, b"three").expect("written");
     assert_eq!(scratch.names(), ["7-0.journal", "7-6.journal"]);
     assert_eq!(journals.newest().expect("read"), Some(RUN));
@@ -120,7 +131,7 @@ fn what_a_power_cut_leaves_is_cut_off() {
         journals.append(RUN, 0, &[head(), host(), tail].concat()).expect("written");
         assert_eq!(scratch.journals().resume().expect("read")[0].hosts, 1);
         assert_eq!(scratch.names(), ["7-0.journal"]);
-        let bytes = fs::metadata(journals.path(RUN, 0)).expect("there").len();
+        let bytes = fs::metadata(scratch.path(0)).expect("there").len();
         assert_eq!(bytes, (head().len() + host().len()) as u64);
     }
 }
@@ -135,40 +146,71 @@ fn a_journal_without_a_head_goes_and_other_files_stay() {
     assert_eq!(scratch.names(), ["notes.txt"]);
 }
 
-/// A journal whose next file is on a full disk.
-fn before_a_full_disk(name: &str) -> (Scratch, Journals, u64) {
-    let scratch = Scratch::new(name);
-    let mut journals = scratch.journals();
+/// Set for a test that has its disk: where that is.
+const DISK: &str = "JOURNALS_TEST_DISK";
+
+/// Runs the test of that name on a disk of its own, which goes with it: a tmpfs in a mount namespace, where it is started
+/// again. Where namespaces are not permitted it says so and tests nothing.
+fn on_a_small_disk(name: &str, test: impl FnOnce(Scratch)) {
+    if let Some(path) = std::env::var_os(DISK) {
+        return test(Scratch(path.into()));
+    }
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-ec", script, "sh"]);
+        command
+    };
+    if !unshare("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("NOT TESTED: {name}: unshare(1) may not make a mount namespace here");
+        return;
+    }
+    let disk = Scratch::new(name);
+    fs::create_dir(&disk.0).expect("writable");
+    let mut inside = unshare("mount -t tmpfs -o size=256k,mode=700 tmpfs \"$JOURNALS_TEST_DISK\"; exec \"$@\"");
+    inside.arg(std::env::current_exe().expect("this program has a file")).env(DISK, &disk.0);
+    let output = inside.args([&format!("shell::journals::tests::{name}"), "--exact", "--nocapture"]).output();
+    let said = String::from_utf8_lossy(&output.expect("it could be started just now").stdout).into_owned();
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+/// A journal on a disk on which nothing is left but what is kept.
+fn fill(disk: &Scratch) -> (Journals, u64) {
+    let mut journals = disk.journals();
     journals.append(RUN, 0, &head()).expect("written");
-    let next = head().len() as u64;
-    std::os::unix::fs::symlink("/dev/full", journals.path(RUN, next)).expect("made");
-    (scratch, journals, next)
+    fs::write(disk.0.join("filling"), vec![0; 1 << 20]).expect_err("no disk is that large");
+    (journals, head().len() as u64)
 }
 
 #[test]
 fn a_next_file_is_begun_with_the_room_that_is_kept_for_it() {
-    let (scratch, mut journals, next) = before_a_full_disk("reserve");
-    journals.append(RUN, next, &head()).expect("written");
-    assert!(!scratch.0.join("reserve").exists(), "it has yielded");
-    journals.trim(RUN, next);
-    journals.sync(&[])().expect("synced");
-    journals.on_synced(true);
-    assert!(scratch.0.join("reserve").exists(), "there is room again");
-    assert_eq!(scratch.names(), [format!("7-{next}.journal")]);
+    on_a_small_disk("a_next_file_is_begun_with_the_room_that_is_kept_for_it", |disk| {
+        let (mut journals, next) = fill(&disk);
+        journals.append(RUN, next, &head()).expect("written");
+        assert!(!disk.0.join("reserve").exists(), "it has yielded");
+        journals.trim(RUN, next);
+        journals.sync(&[])().expect("synced");
+        journals.on_synced(true);
+        assert!(disk.0.join("reserve").exists(), "there is room again");
+        assert_eq!(disk.names(), [format!("7-{next}.journal")]);
+    });
 }
 
 #[test]
 fn a_next_file_that_cannot_be_begun_leaves_the_one_before_as_it_was() {
-    let (scratch, mut journals, next) = before_a_full_disk("full");
-    journals.reserve.yields_to(&io::ErrorKind::StorageFull.into());
-    let error = journals.append(RUN, next, &head()).expect_err("full");
-    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    assert_eq!(scratch.names(), ["7-0.journal"]);
-    journals.append(RUN, 0, &host()).expect("written");
-    let resumed = scratch.journals().resume().expect("read");
-    assert_eq!((resumed[0].hosts, resumed[0].end), (1, next + host().len() as u64));
-    journals.trim(RUN, 1);
-    assert_eq!(journals.segments[&RUN], Vec::<u64>::new(), "each file once");
+    on_a_small_disk("a_next_file_that_cannot_be_begun_leaves_the_one_before_as_it_was", |disk| {
+        let full = io::ErrorKind::StorageFull;
+        let (mut journals, next) = fill(&disk);
+        journals.reserve.yields_to(&full.into());
+        fs::write(disk.0.join("filling too"), vec![0; 1 << 20]).expect_err("all is taken");
+        let error = journals.append(RUN, next, &head()).expect_err("full");
+        assert_eq!(error.kind(), full);
+        assert_eq!(disk.names(), ["7-0.journal"]);
+        journals.append(RUN, 0, &host()).expect("there is room behind it in its block");
+        let resumed = disk.journals().resume().expect("read");
+        assert_eq!((resumed[0].hosts, resumed[0].end), (1, next + host().len() as u64));
+        journals.trim(RUN, 1);
+        assert_eq!(journals.segments[&RUN], Vec::<u64>::new(), "each file once");
+    });
 }
 
 #[test]
@@ -178,7 +220,7 @@ fn a_next_file_that_has_no_head_yet_is_none() {
         let mut journals = scratch.journals();
         let first = [head(), host()].concat();
         journals.append(RUN, 0, &first).expect("written");
-        fs::write(journals.path(RUN, first.len() as u64), torn).expect("written");
+        fs::write(scratch.path(first.len() as u64), torn).expect("written");
         let resumed = scratch.journals().resume().expect("read");
         assert_eq!((resumed[0].segments.len(), resumed[0].end), (1, first.len() as u64));
         assert_eq!(scratch.names(), ["7-0.journal"]);
