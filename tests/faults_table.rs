@@ -5,6 +5,8 @@
 mod arguments;
 #[path = "faults_table/executors.rs"]
 mod executors;
+#[path = "faults_table/exposure.rs"]
+mod exposure;
 #[path = "faults_table/links.rs"]
 mod links;
 #[path = "faults_table/messages.rs"]

@@ -17,7 +17,7 @@ use crate::config::{self, Findings};
 use crate::official;
 use crate::report::{self, Options, ReportError};
 use crate::shell::enrol::RegistrationToken;
-use crate::shell::{self, StartError};
+use crate::shell::{self, StartError, exposure};
 
 /// A mistake in the configuration or on the command line: trying again without a change is no use.
 const MISTAKE: u8 = 2;
@@ -48,6 +48,7 @@ fn run(asked: Run) -> ExitCode {
     match config::read(&asked.config) {
         Ok((settings, warnings)) => {
             warnings.iter().for_each(|warning| warn!("{reading}: {warning}"));
+            exposure::warnings(&asked.config, &settings).iter().for_each(|warning| warn!("{warning}"));
             serve(&settings, asked.registration_token, asked.log_file.is_some())
         }
         Err(findings) => {
