@@ -40,3 +40,5 @@ pub const OPTIONS_NAMED_MAX: usize = 8;
 
 /// Links on the way to the state directory: as many as the kernel follows on one way.
 pub const LINKS_MAX: usize = 40;
+/// What is read for the six digits of a registration, should the file be another one by mistake.
+pub const REGISTRATION_BYTES_MAX: u64 = 64;

@@ -15,6 +15,8 @@ mod messages;
 mod output;
 #[path = "faults_table/posting.rs"]
 mod posting;
+#[path = "faults_table/registering.rs"]
+mod registering;
 #[path = "faults_table/resending.rs"]
 mod resending;
 #[path = "faults_table/rig.rs"]

@@ -85,6 +85,23 @@ fn it_runs_an_executor_where_there_is_nothing_but_a_shell() {
     assert_eq!(warnings, 0, "{}", agent.log());
 }
 
+/// Without /proc it knows its file by the name that it was called by.
+#[test]
+#[ignore = "builds a binary, see the head of tests/static_binary.rs"]
+fn it_takes_the_digits_out_of_its_arguments_and_keeps_its_token_there() {
+    let chroot = Chroot::new(&BINARY);
+    let server = Standin::builder().start();
+    let agent = chroot.agent(&server).executor("none", "true", json!({})).registering("123456").start();
+    server.wait_joined(SOON);
+    let arguments = std::fs::read_to_string(format!("/proc/{}/cmdline", agent.pid())).expect("it runs");
+    assert!(arguments.contains("--token-file\0-\0") && !arguments.contains("123456"), "{arguments:?}");
+    let warnings = agent.log().lines().filter(|line| line.contains("[WARN]")).count();
+    assert_eq!(warnings, 0, "{}", agent.log());
+    // Behind the root of the agent's process its token is where the configuration says.
+    let token = agent.state_dir().join("token");
+    assert!(chroot.holds(&token), "{}", token.display());
+}
+
 #[test]
 #[ignore = "builds a binary, see the head of tests/static_binary.rs"]
 fn it_looks_up_names_and_speaks_tls_there() {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use argh::FromArgs;
 use log::LevelFilter;
 
-use crate::shell::enrol::RegistrationToken;
+use crate::shell::enrol::{REGISTRATION_VARIABLE, RegistrationToken};
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
@@ -27,10 +27,31 @@ pub enum Request {
 #[derive(Debug, PartialEq)]
 pub struct Run {
     pub config: PathBuf,
-    pub registration_token: Option<RegistrationToken>,
+    pub registration: Option<Registration>,
     pub log_level: LevelFilter,
     /// `None` is stderr.
     pub log_file: Option<PathBuf>,
+}
+
+/// Where the six digits are by which the agent registers.
+#[derive(Debug, PartialEq)]
+pub enum Registration {
+    /// Here, and in the arguments or the environment, where others could see them.
+    Shown(RegistrationToken),
+    File(PathBuf),
+    Stdin,
+}
+
+impl Run {
+    /// What asks for the same with the digits on stdin.
+    pub fn words_with_token_on_stdin(&self) -> Vec<OsString> {
+        let Run { config, registration: _, log_level, log_file } = self;
+        let level = log_level.as_str().to_ascii_lowercase();
+        let mut words: Vec<OsString> = vec!["--config".into(), config.into(), "--token-file".into(), "-".into()];
+        words.extend(["--log-level".into(), level.into()]);
+        words.extend(log_file.iter().flat_map(|file| ["--log-file".into(), file.into()]));
+        words
+    }
 }
 
 /// turns a scanner's report into documents, one a line, as an executor prints them
@@ -73,6 +94,7 @@ pub struct Guard {}
 #[derive(FromArgs)]
 #[argh(
     help_triggers("-h", "--help"),
+    note = "Environment: FARADAY_AGENT_REGISTRATION_TOKEN, in place of --token.",
     note = "Exit status: 0 after a requested stop, 2 for a mistake in the configuration or on the\n\
             command line, 1 for everything else."
 )]
@@ -81,7 +103,11 @@ struct Words {
     #[argh(option, short = 'c', arg_name = "path")]
     config: Option<PathBuf>,
 
-    /// the six digits that the server shows for new agents; needed once, to register
+    /// a file with the six digits that the server shows for new agents, or - for stdin; needed once, to register
+    #[argh(option, arg_name = "path")]
+    token_file: Option<PathBuf>,
+
+    /// the six digits themselves; other users of this machine may see them for a moment
     #[argh(option, arg_name = "123456")]
     token: Option<String>,
 
@@ -110,23 +136,29 @@ enum Command {
     Guard(Guard),
 }
 
-/// Reads the words after the program's name. The error is one line for the user.
-pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
+/// Reads the words after the program's name, and what `variable` finds in the environment. The error is one line for the user.
+pub fn parse(
+    words: impl IntoIterator<Item = OsString>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Request, String> {
     let words = texts(words)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match Words::from_args(&["agent"], &words) {
-        Ok(words) => request(words),
+        Ok(words) => request(words, variable),
         Err(exit) if exit.status.is_ok() => Ok(Request::Print(format!("{}\n", exit.output.trim_end()))),
         Err(exit) => Err(one_line(&exit.output)),
     }
 }
 
-fn request(words: Words) -> Result<Request, String> {
+fn request(words: Words, variable: impl Fn(&str) -> Option<OsString>) -> Result<Request, String> {
     if words.version {
         return Ok(Request::Print(concat!("agent ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
     }
-    let is_bare =
-        words.config.is_none() && words.token.is_none() && words.log_level.is_none() && words.log_file.is_none();
+    let is_bare = words.config.is_none()
+        && words.token.is_none()
+        && words.token_file.is_none()
+        && words.log_level.is_none()
+        && words.log_file.is_none();
     match words.command {
         Some(_) if !is_bare => Err("the options that come before a subcommand belong to the agent itself".into()),
         Some(Command::Report(report)) => Ok(Request::Report(report)),
@@ -135,7 +167,7 @@ fn request(words: Words) -> Result<Request, String> {
         Some(Command::Guard(Guard {})) => Ok(Request::Guard),
         None => Ok(Request::Run(Run {
             config: words.config.ok_or("--config PATH is missing")?,
-            registration_token: words.token.map(registration_token).transpose()?,
+            registration: registration(words.token_file, words.token, variable(REGISTRATION_VARIABLE))?,
             log_level: words.log_level.unwrap_or(LevelFilter::Info),
             log_file: words.log_file,
         })),
@@ -159,10 +191,32 @@ fn texts(words: impl IntoIterator<Item = OsString>) -> Result<Vec<String>, Strin
     Ok(texts)
 }
 
-/// Says nothing of the token itself: it opens the server to whoever reads the log.
-fn registration_token(token: String) -> Result<RegistrationToken, String> {
-    RegistrationToken::parse(&token)
-        .ok_or_else(|| "--token: expected the six digits that the server shows for new agents".into())
+fn registration(
+    file: Option<PathBuf>,
+    token: Option<String>,
+    variable: Option<OsString>,
+) -> Result<Option<Registration>, String> {
+    // Where a template sets the variable in any case, it is empty for want of a token.
+    let variable = variable.filter(|value| !value.is_empty());
+    let shown = |token| Some(Registration::Shown(token));
+    match (file, token, variable) {
+        (None, None, None) => Ok(None),
+        (Some(file), None, None) if file.as_os_str() == "-" => Ok(Some(Registration::Stdin)),
+        (Some(file), None, None) => Ok(Some(Registration::File(file))),
+        (None, Some(token), None) => registration_token("--token", &token).map(shown),
+        (None, None, Some(value)) => {
+            registration_token(REGISTRATION_VARIABLE, value.to_str().unwrap_or_default()).map(shown)
+        }
+        _ => Err(format!(
+            "the registration token is given by more than one of --token-file, --token and {REGISTRATION_VARIABLE}; leave one"
+        )),
+    }
+}
+
+/// What `source` gives. The error says nothing of the token itself: it opens the server to whoever reads the log.
+pub fn registration_token(source: &str, token: &str) -> Result<RegistrationToken, String> {
+    RegistrationToken::parse(token)
+        .ok_or_else(|| format!("{source}: expected the six digits that the server shows for new agents"))
 }
 
 fn level(name: &str) -> Result<LevelFilter, String> {
@@ -185,17 +239,65 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Result<Request, String> {
-        parse(line.split_whitespace().map(OsString::from))
+        parse(line.split_whitespace().map(OsString::from), |_| None)
     }
 
     fn run() -> Run {
-        Run { config: "a.yaml".into(), registration_token: None, log_level: LevelFilter::Info, log_file: None }
+        Run { config: "a.yaml".into(), registration: None, log_level: LevelFilter::Info, log_file: None }
+    }
+
+    fn registering(registration: Registration) -> Run {
+        Run { registration: Some(registration), ..run() }
+    }
+
+    /// The variable is set to this.
+    fn parsed_with(value: &str, line: &str) -> Result<Request, String> {
+        let variable = |name: &str| (name == "FARADAY_AGENT_REGISTRATION_TOKEN").then(|| value.into());
+        parse(line.split_whitespace().map(OsString::from), variable)
+    }
+
+    #[test]
+    fn the_digits_may_come_by_the_environment() {
+        let token = RegistrationToken::parse("012345").expect("six digits");
+        let run_with = Request::Run(registering(Registration::Shown(token)));
+        assert_eq!(parsed_with("012345", "--config a.yaml"), Ok(run_with));
+        assert_eq!(parsed_with("", "--config a.yaml"), Ok(Request::Run(run())));
+        assert_eq!(parsed_with("hunter2", "list"), Ok(Request::List));
+        let problem = "FARADAY_AGENT_REGISTRATION_TOKEN: expected the six digits that the server shows for new agents";
+        assert_eq!(parsed_with("hunter2", "--config a.yaml"), Err(problem.into()));
+    }
+
+    #[test]
+    fn the_digits_are_given_once() {
+        let problem = "the registration token is given by more than one of --token-file, --token and \
+                       FARADAY_AGENT_REGISTRATION_TOKEN; leave one";
+        for (value, line) in [
+            ("012345", "-c a --token 012345"),
+            ("012345", "-c a --token-file b"),
+            ("", "-c a --token-file b --token 012345"),
+            ("012345", "-c a --token-file b --token 012345"),
+        ] {
+            assert_eq!(parsed_with(value, line), Err(problem.into()), "{value} {line}");
+        }
+    }
+
+    #[test]
+    fn the_words_with_the_digits_on_stdin_ask_for_the_same() {
+        for line in ["-c a.yaml --token 012345", "--config --token --log-level trace --token=012345 --log-file a.log"] {
+            let Ok(Request::Run(asked)) = parsed(line) else { panic!("{line} runs nothing") };
+            let words = asked.words_with_token_on_stdin();
+            assert!(words.iter().all(|word| word != "012345"), "{words:?}");
+            assert_eq!(
+                parse(words, |_| None),
+                Ok(Request::Run(Run { registration: Some(Registration::Stdin), ..asked }))
+            );
+        }
     }
 
     #[test]
     fn requests() {
         let full = Run {
-            registration_token: RegistrationToken::parse("012345"),
+            registration: RegistrationToken::parse("012345").map(Registration::Shown),
             log_level: LevelFilter::Trace,
             log_file: Some("a.log".into()),
             ..run()
@@ -206,6 +308,8 @@ mod tests {
             ("--config=a.yaml", Request::Run(run())),
             ("-c a.yaml", Request::Run(run())),
             ("--log-file a.log --token 012345 --config a.yaml --log-level trace", Request::Run(full)),
+            ("--config a.yaml --token-file=b", Request::Run(registering(Registration::File("b".into())))),
+            ("--config a.yaml --token-file -", Request::Run(registering(Registration::Stdin))),
             ("report --tool nmap", Request::Report(report(None))),
             ("report --tool=nmap a.xml", Request::Report(report(Some("a.xml")))),
             ("report --tool nmap -- --a=b", Request::Report(report(Some("--a=b")))),
@@ -223,7 +327,17 @@ mod tests {
             let Ok(Request::Print(help)) = parsed(line) else {
                 panic!("{line} is no help");
             };
-            for word in ["--config", "--token", "--log-level", "--log-file", "--version", "report", "resend"] {
+            for word in [
+                "--config",
+                "--token",
+                "--token-file",
+                "FARADAY_AGENT_REGISTRATION_TOKEN",
+                "--log-level",
+                "--log-file",
+                "--version",
+                "report",
+                "resend",
+            ] {
                 assert!(help.contains(word), "{word} is missing in\n{help}");
             }
         }
@@ -264,6 +378,6 @@ mod tests {
     fn words_that_are_not_utf_8() {
         use std::os::unix::ffi::OsStringExt;
         let word = OsString::from_vec(b"caf\xe9".to_vec());
-        assert_eq!(parse([word]), Err("\"caf\\xE9\" is not UTF-8".into()));
+        assert_eq!(parse([word], |_| None), Err("\"caf\\xE9\" is not UTF-8".into()));
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod arguments;
 mod logging;
+mod registration;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -24,7 +25,7 @@ const MISTAKE: u8 = 2;
 
 /// The whole program; `words` are those after its name.
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match arguments::parse(words) {
+    match arguments::parse(words, |name| std::env::var_os(name)) {
         Ok(Request::Print(text)) => print(&text),
         Ok(Request::Report(asked)) => report(asked),
         Ok(Request::Resend(asked)) => resend(&asked),
@@ -39,20 +40,36 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(asked: Run) -> ExitCode {
+    // Before anything else: a secret that is to be seen is to be seen for as short a time as can be.
+    let hidden = registration::hide(&asked);
     if let Err(error) = logging::start(asked.log_level, asked.log_file.as_deref()) {
         let file = asked.log_file.unwrap_or_default();
         complain(&format!("writing the log to {}: {error}", file.display()));
         return ExitCode::from(MISTAKE);
     }
+    let has_log_file = asked.log_file.is_some();
+    if let Err(error) = hidden {
+        warn!(
+            "the registration token stays where others can see it, because this program cannot be executed anew: {error}; \
+             hand it over by --token-file"
+        );
+    }
     let reading = format!("reading {}", asked.config.display());
-    match config::read(&asked.config) {
+    let settings = match config::read(&asked.config) {
         Ok((settings, warnings)) => {
             warnings.iter().for_each(|warning| warn!("{reading}: {warning}"));
-            exposure::warnings(&asked.config, &settings).iter().for_each(|warning| warn!("{warning}"));
-            serve(&settings, asked.registration_token, asked.log_file.is_some())
+            settings
         }
         Err(findings) => {
-            complain_of_all(&reading, &findings, asked.log_file.is_some());
+            complain_of_all(&reading, &findings, has_log_file);
+            return ExitCode::from(MISTAKE);
+        }
+    };
+    exposure::warnings(&asked.config, &settings).iter().for_each(|warning| warn!("{warning}"));
+    match asked.registration.map(registration::read).transpose() {
+        Ok(token) => serve(&settings, token, has_log_file),
+        Err(problem) => {
+            report_failure(&problem, has_log_file);
             ExitCode::from(MISTAKE)
         }
     }

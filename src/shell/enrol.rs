@@ -17,8 +17,10 @@ use super::net::limits::Limits;
 use super::net::tcp::Place;
 use super::state_dir::StateDir;
 
-/// Where a person finds the digits for `--token`.
-const FRESH_TOKEN: &str = "--token and the six digits that the server's Agents page shows";
+/// How a person hands over the digits, and where he finds them.
+const FRESH_TOKEN: &str = "--token-file or --token and the six digits that the server's Agents page shows";
+/// The environment variable that gives the digits as well. It is not handed down to other programs.
+pub const REGISTRATION_VARIABLE: &str = "FARADAY_AGENT_REGISTRATION_TOKEN";
 
 /// What `--token` gives: the six digits by which a server lets an agent register. Good for about a minute.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +31,11 @@ impl RegistrationToken {
     pub fn parse(text: &str) -> Option<RegistrationToken> {
         let fits = text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit());
         fits.then(|| RegistrationToken(Secret::new(text.to_owned())))
+    }
+
+    /// The digits themselves, for the request that carries them and for handing them on.
+    pub fn reveal(&self) -> &str {
+        self.0.reveal()
     }
 }
 
@@ -166,7 +173,10 @@ impl Enrolment {
         match (self.websocket_token(), self.registration.clone()) {
             (Ok(token), registration) => {
                 if registration.is_some() {
-                    log::info!("--token is not needed: registered already, by the token in {}", self.known[0].origin);
+                    log::info!(
+                        "the registration token is not needed: registered already, by the token in {}",
+                        self.known[0].origin
+                    );
                     // Its minute has passed when it might be needed again.
                     self.registration = None;
                 }

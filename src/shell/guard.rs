@@ -14,7 +14,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
 use nix::unistd::Pid;
 
-use super::null;
+use super::{environment, null};
 
 /// The agent's end of the pipe.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ impl Guard {
 fn spawn(own_path: &Path) -> io::Result<Child> {
     let mut command = Command::new(own_path);
     command.arg("guard").stdin(Stdio::piped()).stdout(null::output()?).stderr(null::output()?);
+    command.env_clear().envs(environment::handed_down());
     // A group of its own, so that Ctrl-C in a terminal does not reach it.
     command.process_group(0).spawn()
 }

@@ -14,6 +14,7 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_s
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::Pid;
 
+use super::environment::handed_down;
 use super::null;
 
 const SHELL: &str = "/bin/sh";
@@ -64,12 +65,13 @@ fn attributes() -> nix::Result<PosixSpawnAttr> {
     Ok(attributes)
 }
 
-fn environment<N, V>(env: impl IntoIterator<Item = (N, V)>) -> io::Result<Vec<CString>>
+/// What a program gets that is started: this one's own environment without its secrets, and `env` over it.
+pub fn environment<N, V>(env: impl IntoIterator<Item = (N, V)>) -> io::Result<Vec<CString>>
 where
     N: AsRef<OsStr>,
     V: AsRef<OsStr>,
 {
-    let mut all: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    let mut all: BTreeMap<OsString, OsString> = handed_down().collect();
     all.extend(env.into_iter().map(|(name, value)| (name.as_ref().to_owned(), value.as_ref().to_owned())));
     all.into_iter()
         .map(|(mut entry, value)| {
@@ -80,6 +82,7 @@ where
         .collect()
 }
 
-fn c_string(text: impl Into<OsString>) -> io::Result<CString> {
+/// An error if there is a NUL in it.
+pub fn c_string(text: impl Into<OsString>) -> io::Result<CString> {
     Ok(CString::new(text.into().into_vec())?)
 }

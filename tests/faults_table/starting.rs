@@ -73,7 +73,7 @@ fn registration_keeps_the_token_for_its_owner_alone_and_leaves_the_configuration
         let mark = agent.log_mark();
         agent.start_again();
         server.wait_joined_nth(2, SOON);
-        agent.wait_log_from(mark, "--token is not needed", SOON);
+        agent.wait_log_from(mark, "the registration token is not needed", SOON);
         assert_eq!(server.look(|state| state.agents.len()), 2, "no second agent of the same name");
         assert_eq!(fs::read_to_string(&kept).expect("still there"), token);
         let after = (fs::read(&config).unwrap(), fs::metadata(&config).unwrap().modified().unwrap());

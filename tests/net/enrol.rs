@@ -174,7 +174,7 @@ fn a_token_that_still_works_makes_registering_needless() {
     let connected = world.enrolment(None, Some(DIGITS)).connect().unwrap();
     assert_eq!(connected.agent_token, token('S'));
     assert_eq!(world.rig.lines(), [INFO, TICKET, CHANNEL]);
-    assert_logged("INFO", &["--token is not needed", &world.scratch.path.to_string_lossy()]);
+    assert_logged("INFO", &["the registration token is not needed", &world.scratch.path.to_string_lossy()]);
 }
 
 #[test]

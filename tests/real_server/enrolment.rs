@@ -62,7 +62,7 @@ pub fn uses_its_stored_token_when_started_again(server: Server) {
     // Its digits are of no use any more, but nobody asks for them.
     rig.agent.start_again();
     rig.wait_online();
-    rig.agent.wait_log("--token is not needed", PATIENCE);
+    rig.agent.wait_log("the registration token is not needed", PATIENCE);
     rig.stop();
 
     rig.agent.drop_registration();

@@ -27,6 +27,11 @@ impl Chroot {
         fs::write(path, content).expect("a directory of our own");
     }
 
+    /// Whether there is something at this path, as a process in here knows it.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.root.path().join(path.strip_prefix("/").unwrap_or(path)).exists()
+    }
+
     /// Puts a `/bin/sh` into it.
     pub fn add_shell(&self) {
         self.write("bin/sh.rs", SHELL);
