@@ -23,7 +23,9 @@ const FILE_MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 pub const DIRECTORY_MODE: Mode = Mode::S_IRWXU;
 /// Nothing that it leads to is opened in place of a link, and no program that this one becomes or starts inherits it.
 const NO_LINK: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_CLOEXEC);
-/// What may be read of a directory.
+/// A directory, of which nothing can be read by this: that takes no right to it.
+const PLACE: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(NO_LINK);
+/// A directory, to list what is in it and to bring it to the disk.
 const LISTING: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(NO_LINK);
 
 /// Cheap to clone. Names are those of files in it; errors that are no plain answer of the system name the whole path, and say
@@ -41,7 +43,6 @@ impl Directory {
     /// The agent's own, which `descriptor` leads to, as O_PATH does. An error if others may write there: whatever is in it
     /// could be theirs.
     pub fn own(descriptor: impl AsFd, path: &Path) -> io::Result<Directory> {
-        let descriptor = openat(descriptor, ".", LISTING, Mode::empty())?;
         let (stat, user, place) = (fstat(&descriptor)?, Uid::effective(), path.display());
         if stat.st_uid != user.as_raw() {
             return Err(foreign(path, stat.st_uid, user, "start the agent as that user"));
@@ -53,7 +54,8 @@ impl Directory {
                 stat.st_mode & 0o7777
             )));
         }
-        Ok(Directory { descriptor: Arc::new(descriptor), path: path.into(), owner: Some(user) })
+        let descriptor = Arc::new(openat(descriptor, ".", LISTING, Mode::empty())?);
+        Ok(Directory { descriptor, path: path.into(), owner: Some(user) })
     }
 
     /// The directory around a file that a person has named, and the file's name there.
@@ -81,7 +83,7 @@ impl Directory {
             Err(errno) => return Err(errno.into()),
         }
         let path = self.path_of(name);
-        match openat(&self.descriptor, name, LISTING, Mode::empty()) {
+        match openat(&self.descriptor, name, PLACE, Mode::empty()) {
             Ok(descriptor) => Directory::own(&descriptor, &path),
             Err(Errno::ENOTDIR | Errno::ELOOP) => {
                 let path = path.display();
@@ -96,25 +98,32 @@ impl Directory {
         let name = name.as_ref();
         // Without O_NONBLOCK a fifo would be waited for.
         let flags = flags | NO_LINK | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let refused = |why: &str| io::Error::other(format!("{} {why}", self.path_of(name).display()));
-        let file = match openat(&self.descriptor, name, flags, FILE_MODE) {
-            Ok(descriptor) => File::from(descriptor),
-            Err(Errno::ELOOP) => {
-                return Err(refused(
-                    "is a symbolic link, which is not followed: remove it, or put the file itself there",
-                ));
-            }
-            Err(Errno::ENXIO) => return Err(refused("is no regular file: remove it")),
-            Err(errno) => return Err(errno.into()),
-        };
+        let opened = openat(&self.descriptor, name, flags, FILE_MODE);
+        let file = File::from(opened.map_err(|errno| self.not_opened(name, errno))?);
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(refused("is no regular file: remove it"));
+            return Err(self.not_opened(name, Errno::ENXIO));
         }
         if let Some(owner) = self.owner {
             self.close_to_others(name, &file, &metadata, owner)?;
         }
         Ok(file)
+    }
+
+    /// In words that say what to do, where the system's alone do not.
+    fn not_opened(&self, name: &Path, errno: Errno) -> io::Error {
+        let path = self.path_of(name);
+        let whose = || fstatat(&self.descriptor, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok().map(|stat| stat.st_uid);
+        let why = match (errno, self.owner) {
+            (Errno::ELOOP, _) => "is a symbolic link, which is not followed: remove it, or put the file itself there",
+            (Errno::ENXIO, _) => "is no regular file: remove it",
+            (Errno::EACCES, Some(owner)) => match whose().filter(|whose| *whose != owner.as_raw()) {
+                Some(whose) => return foreign(&path, whose, owner, "remove it"),
+                None => return errno.into(),
+            },
+            _ => return errno.into(),
+        };
+        io::Error::other(format!("{} {why}", path.display()))
     }
 
     /// A new file in place of whatever stands there.

@@ -124,8 +124,10 @@ impl Own {
     }
 
     fn lets_others(self, owner: Owner, bit: u32) -> bool {
-        // Root's group is root, and by a group of its own root lets a service have a file that is not the service's.
-        let is_own_group = owner.group == 0 || (owner.group == self.group && owner.user != self.user);
+        // Root's group is root; by the service's own group root lets it have a file that is not its; and a group that has its
+        // user's number is his alone, as distributions make it.
+        let is_given = owner.user != self.user || self.group == self.user;
+        let is_own_group = owner.group == 0 || (owner.group == self.group && is_given);
         let bits = if is_own_group { bit } else { bit | bit << 3 };
         self.is_foreign(owner) || owner.mode & bits != 0
     }
@@ -138,6 +140,7 @@ mod tests {
     #[test]
     fn others_are_whoever_is_neither_root_nor_the_agents_user() {
         let service = Own { user: 900, group: 901 };
+        let person = Own { user: 1000, group: 1000 };
         let root = Own { user: 0, group: 0 };
         for (own, user, group, mode, reads, writes) in [
             (service, 900, 901, 0o600, false, false),
@@ -152,6 +155,9 @@ mod tests {
             (service, 0, 50, 0o640, true, false),
             (service, 0, 50, 0o620, false, true),
             (service, 1000, 901, 0o600, true, true),
+            (person, 1000, 1000, 0o664, true, false),
+            (person, 1000, 1000, 0o660, false, false),
+            (person, 1000, 100, 0o660, true, true),
             (root, 0, 0, 0o660, false, false),
             (root, 0, 0, 0o666, true, true),
             (root, 0, 50, 0o640, true, false),

@@ -6,11 +6,16 @@
 //! | the server is gone while sending     | `without_a_server_everything_stays_as_it_is` |
 //! | sending was interrupted              | `what_an_interrupted_call_has_left_is_sent_first` |
 //! | two write to the file at once        | `a_file_that_somebody_writes_to_is_left_alone` |
+//! | a file elsewhere, a link, a fifo     | `a_copy_elsewhere_is_sent_and_a_link_or_a_fifo_is_not` |
+//! | a state directory open to others     | `a_state_directory_that_others_may_write_to_is_not_believed` |
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use serde_json::Value;
 
 use crate::rig::{agent, join, run, standin};
@@ -172,4 +177,40 @@ fn a_file_that_somebody_writes_to_is_left_alone() {
         }
     }
     assert_eq!(server.host_ips("ws1"), ["10.0.0.1"]);
+}
+
+/// What a person names may be anywhere, and anybody's; but it is a file.
+#[test]
+fn a_copy_elsewhere_is_sent_and_a_link_or_a_fifo_is_not() {
+    let server = standin(Generation::SocketIo);
+    let (agent, file) = refused(&server);
+    correct(&file);
+    let copy = agent.dir().join("copy.jsonl");
+    fs::copy(&file, &copy).expect("room");
+    fs::set_permissions(&copy, Permissions::from_mode(0o644)).expect("ours");
+    let (link, fifo) = (agent.dir().join("link"), agent.dir().join("fifo"));
+    symlink(&copy, &link).expect("a link");
+    mkfifo(&fifo, Mode::S_IRWXU).expect("a fifo");
+    for (path, words) in [(&link, "is a symbolic link"), (&fifo, "is no regular file")] {
+        let output = resend(&agent, path);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).contains(words), "{}", said(&output));
+    }
+    assert_eq!(server.host_ips("ws1"), ["10.0.0.1"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agent"));
+    command.args(["resend", "--config", "dispatcher.yaml", "copy.jsonl"]).current_dir(agent.dir());
+    let output = command.output().expect("the agent starts");
+    assert!(said(&output).contains("took 3 hosts and credentials, 0 lines are left"), "{}", said(&output));
+    assert!(!copy.exists() && file.exists());
+}
+
+#[test]
+fn a_state_directory_that_others_may_write_to_is_not_believed() {
+    let server = standin(Generation::SocketIo);
+    let (agent, file) = refused(&server);
+    fs::set_permissions(agent.state_dir(), Permissions::from_mode(0o777)).expect("ours");
+    let output = resend(&agent, &file);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("can be written by others (mode 0777)"), "{}", said(&output));
+    assert_eq!(lines(&file).len(), 3);
 }

@@ -7,10 +7,10 @@
 //! | links, fifos, hard links, files of his own        | `what_others_have_planted_is_named_or_replaced_and_leads_nowhere` |
 //! | the same in place of a journal or of its copy     | `a_planted_journal_is_left_alone_and_keeps_no_run_from_it` |
 //! | a link in place of a list of refused hosts        | `refused_hosts_go_through_no_link` |
-//! | a link on the way                                 | `links_on_the_way_are_followed_where_root_or_the_agents_user_made_them` |
+//! | a link on the way                                 | `links_on_the_way_are_followed_where_root_or_the_agents_user_made_them`, `the_user_of_a_service_follows_roots_link_and_takes_no_file_of_roots` |
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::sys::stat::Mode;
@@ -27,6 +27,11 @@ const FOREIGNER: u32 = 65_534;
 
 fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+/// Makes a directory for its user alone, and those above it.
+fn make(path: &Path) {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).expect("a directory of our own");
 }
 
 fn mode(path: &Path) -> u32 {
@@ -210,7 +215,7 @@ fn a_planted_journal_is_left_alone_and_keeps_no_run_from_it() {
         let server = standin(Generation::SocketIo);
         let (builder, state, victim) = prepared(&server, "true");
         let runs = state.join("runs");
-        fs::create_dir(&runs).expect("a directory of our own");
+        make(&runs);
         plant.put(&runs.join("5-0.journal"), &victim);
         // Half a record of a run: cut off, or kept where a copy of it would go through the link beside it.
         fs::write(runs.join("6-0.journal"), "no journal at all, but long enough for a head\n").expect("a file");
@@ -258,7 +263,7 @@ fn links_on_the_way_are_followed_where_root_or_the_agents_user_made_them() {
         let server = standin(Generation::SocketIo);
         let builder = agent(&server, "true");
         let real = builder.dir().join("private/real");
-        fs::create_dir_all(real.join("agent")).expect("a directory of our own");
+        make(&real);
         let target = if target.is_empty() { real.clone() } else { target.into() };
         let link = builder.dir().join(name);
         symlink(target, &link).expect("a link");
@@ -280,6 +285,46 @@ fn links_on_the_way_are_followed_where_root_or_the_agents_user_made_them() {
             check_refused(&agent, &["belongs to user 65534", name, "agent.state_dir"]);
             assert!(!real.join("other").exists());
         }
+    }
+}
+
+/// The user of a service, to whom root has given the directory, and the link to it. Only root can be him.
+#[test]
+fn the_user_of_a_service_follows_roots_link_and_takes_no_file_of_roots() {
+    if !is_root() {
+        return;
+    }
+    let user = 65_000 + std::process::id() % 500;
+    let as_user = |builder: AgentBuilder| {
+        let script = format!("exec setpriv --reuid={user} --clear-groups {} \"$@\"", env!("CARGO_BIN_EXE_agent"));
+        let builder = builder.script("start", &format!("chown {user} dispatcher.yaml && {script}"));
+        let (starter, state) = (builder.dir().join("start"), builder.dir().join("private"));
+        make(&state);
+        chown(&state, Some(user), None).expect("root may do that");
+        symlink("private", builder.dir().join("link")).expect("a link");
+        let link = builder.dir().join("link");
+        (builder.binary(starter).option("agent.state_dir", json!(link)), state)
+    };
+    let server = standin(Generation::SocketIo);
+    let (builder, state) = as_user(agent(&server, "true"));
+    let _agent = join(&server, builder);
+    run(&server);
+    assert_eq!(fs::metadata(state.join("lock")).expect("made").uid(), user);
+
+    for (name, is_directory) in [("token", false), ("lock", false), ("runs", true)] {
+        let (builder, state) = as_user(agent(&server, "true"));
+        let place = state.join(name);
+        match is_directory {
+            true => make(&place),
+            false => {
+                fs::write(&place, "").expect("a file");
+                fs::set_permissions(&place, Permissions::from_mode(0o600)).expect("ours");
+            }
+        }
+        let path = builder.dir().join("link").join(name).display().to_string();
+        let words =
+            [format!("{path} belongs to user 0, and this agent runs as user {user}"), format!("chown {user} {path}")];
+        check_refused(&builder.start(), &words.each_ref().map(String::as_str));
     }
 }
 

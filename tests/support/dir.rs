@@ -1,6 +1,7 @@
 //! A directory of a test's own, removed when it is dropped.
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +17,7 @@ impl TempDir {
         loop {
             let n = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = std::env::temp_dir().join(format!("faraday-standin-{}-{n}", std::process::id()));
-            match fs::create_dir(&path) {
+            match fs::DirBuilder::new().mode(0o755).create(&path) {
                 Ok(()) => return TempDir { path },
                 // Left by a test process that was killed and had the same id.
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => continue,
