@@ -22,6 +22,8 @@ use super::directory::Directory;
 use reserve::Reserve;
 use unsynced::Unsynced;
 
+/// In the state directory.
+const DIRECTORY: &str = "runs";
 const SUFFIX: &str = ".journal";
 /// What cannot be read is not looked at again, and not removed.
 const DAMAGED_SUFFIX: &str = ".damaged";
@@ -65,6 +67,7 @@ impl Source {
 
 #[derive(Debug)]
 pub struct Journals {
+    state_dir: Directory,
     directory: Directory,
     open: HashMap<RunId, Open>,
     /// Where the files of each run begin, oldest first.
@@ -79,7 +82,8 @@ impl Journals {
     /// Journals below `state_dir`, in a directory of their own.
     pub fn new(state_dir: &Directory) -> io::Result<Journals> {
         Ok(Journals {
-            directory: state_dir.subdirectory("runs")?,
+            state_dir: state_dir.clone(),
+            directory: state_dir.subdirectory(DIRECTORY)?,
             open: HashMap::new(),
             segments: HashMap::new(),
             unsynced: Unsynced::default(),
@@ -148,9 +152,9 @@ impl Journals {
     }
 
     /// Opens a file and appends to it. One that is new does not stay behind without that.
-    fn open(&self, run: RunId, segment: u64, is_new: bool, bytes: &[u8]) -> io::Result<Open> {
+    fn open(&mut self, run: RunId, segment: u64, is_new: bool, bytes: &[u8]) -> io::Result<Open> {
         let name = name(run, segment);
-        let file = if is_new { self.directory.create(&name) } else { self.directory.open(&name, OFlag::O_RDWR) }?;
+        let file = if is_new { self.create(&name) } else { self.directory.open(&name, OFlag::O_RDWR) }?;
         let mut open = Open { segment, bytes: file.metadata()?.len(), file: Arc::new(file) };
         match open.append(bytes) {
             Ok(()) => Ok(open),
@@ -160,6 +164,17 @@ impl Journals {
                 }
                 Err(error)
             }
+        }
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<File> {
+        match self.directory.create(name) {
+            // Somebody has removed the directory under the agent.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.directory = self.state_dir.subdirectory(DIRECTORY)?;
+                self.directory.create(name)
+            }
+            created => created,
         }
     }
 

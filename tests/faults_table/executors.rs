@@ -209,21 +209,19 @@ fn runs_that_are_over_leave_nothing_in_the_agent() {
     wait_no_journals(&agent);
 }
 
-/// Somebody has cleared the state directory under the agent, and puts it back.
+/// Somebody has cleared the state directory under the agent, and put something else there.
 #[test]
 fn a_run_that_cannot_be_kept_waits_and_says_so() {
     let (server, agent) = joined(&format!("touch ran; {}", print("10.0.0.1")));
     let runs = agent.state_dir().join("runs");
     fs::remove_dir(&runs).expect("an empty directory");
+    fs::write(&runs, "").expect("a directory of our own");
     let id = server.run("e", json!({}), &["ws1"])[0];
-    let status = server.wait_status(
-        id,
-        |status| status.message.contains("waits: its journal cannot be made: No such file"),
-        SOON,
-    );
+    let why = format!("waits: its journal cannot be made: {} is no directory", runs.display());
+    let status = server.wait_status(id, |status| status.message.contains(&why), SOON);
     assert_eq!(status.running, Some(true));
     assert!(!agent.dir().join("ran").exists());
-    fs::create_dir(&runs).expect("a directory of our own");
+    fs::remove_file(&runs).expect("a file of our own");
     let status = server.wait_over(id, SOON);
     assert_eq!(status.message, ended(&[id], true, "exit code 0; 1 host delivered")["message"]);
     assert_eq!(server.host_ips("ws1"), ["10.0.0.1"]);

@@ -166,7 +166,7 @@ fn an_agent_that_the_server_does_not_know_ends_and_says_what_to_do() {
         let words = [
             "does not know this agent's token",
             "the one in tokens.agent of the configuration",
-            "to register anew, start with --token and the six digits",
+            "to register anew, start with --token-file or --token and the six digits",
         ];
         check_gives_up(&server, builder, &words);
         assert_eq!(requests(&server, TICKET), 1, "not asked for ever");
