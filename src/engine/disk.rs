@@ -1,5 +1,6 @@
-//! The disk that all journals share: which of them have something to write or to sync, how much they hold together, and why
-//! nothing can be written at present. It asks for nothing itself but timers; the engine (`writing.rs`) drives it.
+//! The disk that all journals share: which of them have something to write or to sync, how much they hold together and one of
+//! them may hold, and why nothing can be written at present. It asks for nothing itself but timers; the engine (`writing.rs`)
+//! drives it.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -12,8 +13,12 @@ use super::timers::{Timer, Timers};
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The largest file of a journal, unless all journals together may not hold much more.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
-/// What the pieces of a run may take of all the room at most before its journal begins a next file.
+/// A journal begins a next file after this part of all the room at most, and after that part of what its run may hold, so that
+/// what is delivered leaves the disk long before the run has to wait.
 const SEGMENT_SHARE: u64 = 16;
+const SEGMENTS_HELD: u64 = 4;
+/// A file that is worth its head; smaller ones there are only where all the room is small.
+const SEGMENT_BYTES_MIN: u64 = 256 << 10;
 
 /// What the configuration says of journals.
 #[derive(Clone, Copy, Debug)]
@@ -24,21 +29,19 @@ pub struct DiskLimits {
     pub sync_after: Duration,
 }
 
-/// Why executors' output cannot be taken.
-#[derive(Clone, Debug)]
-enum Obstacle {
-    /// `bytes_max` is reached. Notes are written all the same: without them nothing would be freed.
-    NoRoom(String),
-    /// The system says no.
-    Failing(String),
-}
-
 #[derive(Debug)]
 pub struct Disk {
     limits: DiskLimits,
     /// Of all journals.
     bytes: u64,
-    obstacle: Option<Obstacle>,
+    /// How many executors print, or are about to.
+    writers: u64,
+    /// How many of them wait because they hold their share.
+    crowded: usize,
+    /// There is more room than when this was asked last.
+    has_grown: bool,
+    /// Why the system takes nothing.
+    failure: Option<String>,
     unwritten: BTreeSet<RunId>,
     /// Who was the last to try a disk that fails.
     tried: RunId,
@@ -57,7 +60,10 @@ impl Disk {
         Disk {
             limits,
             bytes: 0,
-            obstacle: None,
+            writers: 0,
+            crowded: 0,
+            has_grown: false,
+            failure: None,
             unwritten: BTreeSet::new(),
             tried: RunId(0),
             unsynced: BTreeSet::new(),
@@ -68,24 +74,56 @@ impl Disk {
         }
     }
 
+    /// How large a file may get before a next one begins.
     pub fn segment_bytes_max(&self) -> u64 {
-        (self.limits.bytes_max / SEGMENT_SHARE).min(SEGMENT_BYTES_MAX)
+        let most = (self.limits.bytes_max / SEGMENT_SHARE).min(SEGMENT_BYTES_MAX);
+        (self.share_bytes() / SEGMENTS_HELD).clamp(most.min(SEGMENT_BYTES_MIN), most)
     }
 
-    /// Why nothing is read from executors, in words.
-    pub fn obstacle(&self) -> Option<&str> {
-        self.obstacle.as_ref().map(|obstacle| match obstacle {
-            Obstacle::NoRoom(words) | Obstacle::Failing(words) => words.as_str(),
-        })
+    /// What the journal of one run may hold before its executor has to wait: an equal part of what is still free. What is free
+    /// is never used up by those who write, so there is room for whoever comes later.
+    fn share_bytes(&self) -> u64 {
+        self.limits.bytes_max.saturating_sub(self.bytes) / self.writers.max(1)
     }
 
-    /// Whether pieces have to wait until journals have been delivered.
-    pub fn lacks_room(&self) -> bool {
-        matches!(self.obstacle, Some(Obstacle::NoRoom(_)))
+    /// Whether a journal that holds so many bytes holds its share. One that did has to come down by an eighth, because the
+    /// server is told each time.
+    pub fn is_share(&self, bytes: u64, was_share: bool) -> bool {
+        let share = self.share_bytes();
+        bytes >= if was_share { share - share / 8 } else { share }
+    }
+
+    /// Whether there is any room for one more run.
+    pub fn has_room(&self) -> bool {
+        self.bytes < self.limits.bytes_max
+    }
+
+    /// So many executors print, or are about to.
+    pub fn on_writers(&mut self, writers: usize) {
+        self.has_grown |= (writers as u64) < self.writers;
+        self.writers = writers as u64;
+    }
+
+    /// One more executor waits for room, or one less.
+    pub fn on_crowded(&mut self, is_crowded: bool) {
+        match is_crowded {
+            true => self.crowded += 1,
+            false => self.crowded -= 1,
+        }
+    }
+
+    /// Whether somebody may have room who had none.
+    pub fn take_growth(&mut self) -> bool {
+        std::mem::take(&mut self.has_grown) && (self.crowded > 0 || self.has_room())
+    }
+
+    /// Why the system takes nothing.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
     }
 
     pub fn is_failing(&self) -> bool {
-        matches!(self.obstacle, Some(Obstacle::Failing(_)))
+        self.failure.is_some()
     }
 
     /// The run has something to write: at the end of the turn.
@@ -110,7 +148,7 @@ impl Disk {
         match due.last() {
             Some(&last) => self.tried = last,
             // Nobody is left who could find out.
-            None => self.obstacle = None,
+            None => self.failure = None,
         }
         self.unwritten.retain(|run| !due.contains(run));
         due
@@ -119,17 +157,14 @@ impl Disk {
     pub fn on_written(&mut self, run: RunId, bytes: u64) {
         self.bytes += bytes;
         self.unsynced.insert(run);
-        if self.is_failing() {
+        if self.failure.take().is_some() {
             log::info!("the journals take data again");
-            self.obstacle = None;
         }
-        self.look_for_room();
     }
 
     /// Bytes that an earlier agent left.
     pub fn on_found(&mut self, bytes: u64) {
         self.bytes += bytes;
-        self.look_for_room();
     }
 
     /// Files of so many bytes are not needed any more; they go when what is behind them is on disk.
@@ -139,7 +174,7 @@ impl Disk {
 
     fn on_freed(&mut self, bytes: u64) {
         self.bytes -= bytes;
-        self.look_for_room();
+        self.has_grown |= bytes > 0;
     }
 
     /// The system took nothing.
@@ -148,44 +183,27 @@ impl Disk {
         if !self.is_failing() {
             log::error!("the journals cannot be written: {words}; nothing is read from executors until they can");
         }
-        self.obstacle = Some(Obstacle::Failing(words));
-    }
-
-    /// Room counts as found only when an eighth of it is free: a run that is paused and resumed in turns tells the server of it
-    /// each time.
-    fn look_for_room(&mut self) {
-        let bytes_max = self.limits.bytes_max;
-        match self.obstacle {
-            None if self.bytes >= bytes_max => {
-                let words = format!(
-                    "the journals hold {} MiB that the server has not taken yet, as much as agent.journal_bytes_max allows",
-                    bytes_max >> 20
-                );
-                log::error!("{words}; nothing is read from executors until the server takes more");
-                self.obstacle = Some(Obstacle::NoRoom(words));
-            }
-            Some(Obstacle::NoRoom(_)) if self.bytes < bytes_max - bytes_max / 8 => {
-                log::info!("the journals have room again");
-                self.obstacle = None;
-            }
-            _ => {}
-        }
+        self.failure = Some(words);
     }
 
     /// Sets the timers that what has happened asks for.
     pub fn set_timers(&mut self, now: Duration, timers: &mut Timers) {
-        if self.obstacle.is_some() {
+        if self.is_failing() {
             timers.hasten(Timer::Disk, now + RETRY_AFTER);
         } else if !self.unwritten.is_empty() {
             timers.hasten(Timer::Write, now);
         }
         if self.syncing.is_none() && (self.spent > 0 || !self.unsynced.is_empty()) {
-            let pause = match (&self.sync_trouble, &self.obstacle) {
-                (Some(_), _) => RETRY_AFTER,
-                // Somebody waits for the room, or will before long.
-                (None, Some(_)) if self.spent > 0 => Duration::ZERO,
-                (None, None) if self.spent >= self.segment_bytes_max() => Duration::ZERO,
-                (None, _) => self.limits.sync_after,
+            // Somebody waits for the room, or will before long.
+            let is_wanted = self.spent > 0
+                && (self.is_failing()
+                    || self.crowded > 0
+                    || !self.has_room()
+                    || self.spent >= self.segment_bytes_max());
+            let pause = match &self.sync_trouble {
+                Some(_) => RETRY_AFTER,
+                None if is_wanted => Duration::ZERO,
+                None => self.limits.sync_after,
             };
             timers.hasten(Timer::Sync, now + pause);
         }

@@ -15,6 +15,9 @@ use super::event::{Action, Range, RunId};
 /// A larger buffer is given back when its pieces are written.
 const BUFFER_BYTES_KEPT: usize = 256 << 10;
 
+/// A file goes on until it is so many times as large as its head.
+const HEADS_PER_FILE: u64 = 4;
+
 /// One file of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
@@ -43,11 +46,21 @@ pub struct Journal {
     /// Behind the last record.
     end: u64,
     flying: Option<Flying>,
+    /// Of the file that is written at present; unknown, and 0, if an earlier agent began it.
+    head_bytes: u64,
 }
 
 impl Journal {
     pub fn new(run: RunId) -> Journal {
-        Journal { run, pieces: Vec::new(), held: (0, 0), segments: VecDeque::new(), end: 0, flying: None }
+        Journal {
+            run,
+            pieces: Vec::new(),
+            held: (0, 0),
+            segments: VecDeque::new(),
+            end: 0,
+            flying: None,
+            head_bytes: 0,
+        }
     }
 
     /// What an earlier agent left.
@@ -104,12 +117,13 @@ impl Journal {
     }
 
     /// Whether the next record belongs into a new file. `settled` is what every workspace is done with.
-    pub fn is_due_to_roll(&self, settled: u64, agenda: &Agenda) -> bool {
+    /// When room is wanted, a file is worth leaving as soon as nothing of it is needed.
+    pub fn is_due_to_roll(&self, settled: u64, is_room_wanted: bool, agenda: &Agenda) -> bool {
         let Some(last) = self.segments.back() else { return true };
         let bytes = self.end - last.start;
-        // When there is no room, a file is worth leaving as soon as nothing of it is needed.
-        let makes_room = agenda.disk.obstacle().is_some() && self.is_spent(settled);
-        bytes >= agenda.disk.segment_bytes_max() || makes_room
+        // The head of a run for many workspaces is long, and a file has to be worth it.
+        bytes >= agenda.disk.segment_bytes_max().max(HEADS_PER_FILE * self.head_bytes)
+            || (is_room_wanted && self.is_spent(settled))
     }
 
     /// Whether nothing is needed of the file that is written at present, though there are pieces in it.
@@ -117,13 +131,13 @@ impl Journal {
         self.segments.back().is_some_and(|last| settled >= last.pieces_end && last.pieces_end > last.start)
     }
 
-    /// Asks for one write of everything that waits: `head` if a file begins, the pieces if there is room, then `notes`. On a disk
-    /// that takes nothing a head has to go alone: it is small, and what it makes room for comes after it.
+    /// Asks for one write of everything that waits: `head` if a file begins, the pieces, then `notes`. On a disk that takes nothing
+    /// a head has to go alone: it is small, and what it makes room for comes after it.
     pub fn write(&mut self, head: Option<Vec<u8>>, notes: &[u8], agenda: &mut Agenda) {
         let begins = head.is_some();
         let mut bytes = head.unwrap_or_default();
         let head_bytes = bytes.len();
-        let holds_back = agenda.disk.lacks_room() || (begins && agenda.disk.is_failing());
+        let holds_back = begins && agenda.disk.is_failing();
         let pieces_bytes = if holds_back { 0 } else { self.pieces.len() };
         if !holds_back && bytes.is_empty() {
             bytes = std::mem::take(&mut self.pieces);
@@ -144,6 +158,7 @@ impl Journal {
     pub fn on_written(&mut self, mut bytes: Vec<u8>, agenda: &mut Agenda) {
         let Some(flying) = self.flying.take() else { return };
         if flying.begins {
+            self.head_bytes = flying.head_bytes as u64;
             self.segments.push_back(Segment { start: self.end, pieces_end: self.end });
         }
         if let Some(last) = self.segments.back_mut().filter(|_| flying.pieces_bytes > 0) {

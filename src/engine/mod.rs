@@ -100,7 +100,7 @@ pub struct Engine {
     /// How many runs have a place.
     busy: usize,
     posts: Posts,
-    /// Nothing is read from executors, because the disk takes nothing.
+    /// Nothing is read from any executor, because the disk takes nothing.
     paused: bool,
     next_run: RunId,
     /// The signal that asked the agent to stop.
@@ -374,13 +374,14 @@ impl Engine {
 
     /// Whether one more run may have a process.
     fn has_place(&self) -> bool {
-        self.busy < self.concurrent_runs_max && !self.paused
+        self.busy < self.concurrent_runs_max && !self.paused && self.agenda.disk.has_room()
     }
 
     /// After anything has happened to a run: its posts, its place, its end.
     fn on_run_changed(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         run.advance(&mut self.agenda);
+        run.weigh(&mut self.agenda);
         self.posts.queue(run, &self.agenda);
         if run.leaves_place() {
             self.busy -= 1;

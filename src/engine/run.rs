@@ -88,6 +88,8 @@ pub struct Run {
     pub ended: Option<Ended>,
     /// The server was told that the run has ended though something waits for it.
     is_late: bool,
+    /// Nothing is read from its executor, because its journal holds its share of the room.
+    is_crowded: bool,
 
     pub cause: Option<Cause>,
     pub exit: Option<Exit>,
@@ -127,6 +129,7 @@ impl Run {
             group: None,
             ended: None,
             is_late: false,
+            is_crowded: false,
             cause: None,
             exit: None,
             failure: None,
@@ -237,7 +240,7 @@ impl Run {
         self.group = Some(group);
         self.unsaid.process = true;
         agenda.write(self.id);
-        if agenda.disk.obstacle().is_some() {
+        if self.is_paused(agenda) {
             agenda.act(Action::Read { run: self.id, wanted: false });
         }
         if self.stage == Stage::Running {
@@ -316,7 +319,7 @@ impl Run {
     }
 
     fn on_drain_due(&mut self, agenda: &mut Agenda) {
-        let reading = agenda.disk.obstacle().is_none();
+        let reading = !self.is_paused(agenda);
         let Some(process) = &mut self.process else { return };
         if process.on_drain_due(reading, agenda) {
             self.on_complaints_ended();
@@ -345,14 +348,55 @@ impl Run {
     }
 
     /// The disk takes what is read again, or does not any more.
-    pub fn on_disk(&self, takes: bool, agenda: &mut Agenda) {
+    pub fn on_disk(&self, agenda: &mut Agenda) {
         if self.process.is_some() {
-            agenda.act(Action::Read { run: self.id, wanted: takes });
+            agenda.act(Action::Read { run: self.id, wanted: !self.is_paused(agenda) });
         }
         if self.ended.is_none() {
             agenda.write(self.id);
             self.tell_present(agenda);
         }
+    }
+
+    /// Looks whether its journal holds its share of the room now, and whether it has to wait therefore.
+    pub fn weigh(&mut self, agenda: &mut Agenda) {
+        let bytes = self.journal.bytes();
+        let is_crowded = self.process.is_some() && agenda.disk.is_share(bytes, self.is_crowded);
+        if self.is_crowded && self.makes_room() {
+            agenda.write(self.id);
+        }
+        if self.is_crowded == is_crowded {
+            return;
+        }
+        self.is_crowded = is_crowded;
+        agenda.disk.on_crowded(is_crowded);
+        match is_crowded {
+            true => log::warn!(
+                "run {}: {}; nothing is read from its executor until the server takes more",
+                self.id,
+                self.share_words()
+            ),
+            false => log::info!("run {}: its journal has room again", self.id),
+        }
+        self.on_disk(agenda);
+    }
+
+    /// Whether nothing is read from its executor.
+    fn is_paused(&self, agenda: &Agenda) -> bool {
+        self.is_crowded || agenda.disk.is_failing()
+    }
+
+    /// Why nothing is read from its executor.
+    fn pause_words(&self, agenda: &Agenda) -> Option<String> {
+        let failure = agenda.disk.failure().map(str::to_owned);
+        failure.or_else(|| self.is_crowded.then(|| self.share_words()))
+    }
+
+    fn share_words(&self) -> String {
+        format!(
+            "its journal holds {:.1} MiB that the server has not taken yet, its share of what agent.journal_bytes_max leaves",
+            self.journal.bytes() as f64 / f64::from(1 << 20)
+        )
     }
 
     /// Goes on to the next stage as soon as this one has nothing left to wait for.

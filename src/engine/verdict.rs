@@ -87,14 +87,14 @@ pub fn troubles(run: &Run) -> String {
 }
 
 /// Of a run that the agent has to leave behind when it stops.
-pub fn abandoned(run: &Run, obstacle: Option<&str>) -> String {
+pub fn abandoned(run: &Run, pause: Option<String>) -> String {
     let open = run.deliveries.iter().filter(|delivery| !delivery.is_done(&run.journal));
     let mut waits: Vec<String> = open.map(trouble).collect();
     let held = run.journal.held();
     if held != (0, 0) {
         waits.push(format!("{} of them could not be written to it and are lost", count(held.0 + held.1, "host")));
     }
-    waits.extend(obstacle.map(str::to_owned));
+    waits.extend(pause);
     let message = format!(
         "{} was left by an agent that had to stop; what is not delivered is kept in its journal, for the agent's next start: {}",
         who(run),

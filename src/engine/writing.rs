@@ -1,5 +1,5 @@
-//! How journals are written: everything that a turn has read goes out at the turn's end, one write for each journal; and as long
-//! as the disk takes nothing, nothing is read.
+//! How journals are written: everything that a turn has read goes out at the turn's end, one write for each journal; as long as
+//! the disk takes nothing, nothing is read, and from a run whose journal holds its share of the room neither.
 
 use super::Engine;
 use super::event::{Action, RunId};
@@ -53,18 +53,26 @@ impl Engine {
         }
     }
 
-    /// Reading stops when the disk takes nothing any more, and goes on when it does; the server is told of both.
+    /// Reading stops when the disk takes nothing any more, and goes on when it does; the server is told of both. Whoever waits for
+    /// room is looked at again when there is more.
     pub(super) fn heed_disk(&mut self) {
-        let is_obstructed = self.agenda.disk.obstacle().is_some();
-        if self.paused != is_obstructed {
-            self.paused = is_obstructed;
+        self.agenda.disk.on_writers(self.busy);
+        let is_failing = self.agenda.disk.is_failing();
+        if self.paused != is_failing {
+            self.paused = is_failing;
             for run in self.runs.values() {
-                run.on_disk(!is_obstructed, &mut self.agenda);
+                run.on_disk(&mut self.agenda);
+            }
+            self.start_waiting();
+        }
+        if self.agenda.disk.take_growth() {
+            for run in self.runs.values_mut() {
+                run.weigh(&mut self.agenda);
             }
             self.start_waiting();
         }
         self.agenda.disk.set_timers(self.agenda.now.up, &mut self.agenda.timers);
-        if !is_obstructed {
+        if !is_failing {
             self.agenda.timers.clear(Timer::Disk);
         }
     }

@@ -35,7 +35,8 @@ impl Run {
             return;
         }
         let settled = self.settled_offset();
-        let head = self.journal.is_due_to_roll(settled, agenda).then(|| self.head(agenda.now.up));
+        let is_room_wanted = self.is_crowded || agenda.disk.is_failing() || !agenda.disk.has_room();
+        let head = self.journal.is_due_to_roll(settled, is_room_wanted, agenda).then(|| self.head(agenda.now.up));
         let notes = if head.is_some() { Vec::new() } else { self.notes(false, agenda.now.up) };
         self.journal.write(head, &notes, agenda);
     }

@@ -20,22 +20,22 @@ impl Run {
 
     /// Tells the server how the run stands; also for a server that may have taken it for dead.
     pub fn tell_present(&self, agenda: &mut Agenda) {
-        let obstacle = agenda.disk.obstacle();
+        let pause = self.pause_words(agenda);
         // A run whose journal is there, or knows of its end, within this turn has more to tell then.
-        let is_opening = self.stage == Stage::Opening && obstacle.is_none() && self.failure.is_none();
+        let is_opening = self.stage == Stage::Opening && pause.is_none() && self.failure.is_none();
         if self.is_told() || self.is_settled() || is_opening {
             return;
         }
-        let status = self.present_status(obstacle);
+        let status = self.present_status(pause.as_deref());
         agenda.outbox.push(self.id, status);
     }
 
-    fn present_status(&self, obstacle: Option<&str>) -> RunStatus {
+    fn present_status(&self, pause: Option<&str>) -> RunStatus {
         if self.is_late {
             return self.status(false, Some(false), verdict::waiting(self));
         }
         let executor = format!("Executor {} from {}", self.executor.name, self.agent_name);
-        let message = match (self.stage, obstacle, &self.failure) {
+        let message = match (self.stage, pause, &self.failure) {
             (Stage::Settling, ..) => verdict::delivering(self),
             (_, Some(words), _) => format!("{executor} is paused: {words}; it goes on when there is room"),
             (Stage::Waiting, ..) => format!("{executor} waits for a place: max_concurrent_runs are running"),
@@ -56,7 +56,7 @@ impl Run {
 
     /// The last status of a run that the agent has to leave behind.
     pub fn tell_abandoned(&self, agenda: &mut Agenda) {
-        let status = self.status(false, Some(false), verdict::abandoned(self, agenda.disk.obstacle()));
+        let status = self.status(false, Some(false), verdict::abandoned(self, self.pause_words(agenda)));
         log::error!("run {}: {}", self.id, status.message);
         agenda.outbox.push(self.id, status);
     }
