@@ -25,6 +25,21 @@ pub const TURN_TIME_MAX: Duration = Duration::from_millis(2);
 
 // Delivery: one run, one server, beside others.
 
+/// Posts that are under way at once, and workers that wait for their answers, as long as answers come soon.
+pub const POSTS_AT_ONCE_MAX: usize = 4;
+/// Posts that are handed out while answers are quick: with a thousand executors each post is small, and a worker that had to
+/// wait for the next one to be handed out would stand still for most of the time. What is out at a stop may be sent twice.
+pub const POSTS_OUT_MAX: usize = 32;
+/// A post that is out for longer holds up nobody else: one worker more takes the others. Half a second leaves half a second for
+/// all the rest until somebody could notice.
+pub const POST_SLOW_AFTER: Duration = Duration::from_millis(500);
+/// Workers of a server that lets posts hang: each costs a thread and a connection.
+pub const WORKERS_MAX: usize = 16;
+/// Posts to one workspace that are out at once: however it hangs, half of the workers are there for the others.
+pub const POSTS_PER_WORKSPACE_MAX: usize = WORKERS_MAX / 2;
+
+const _: () = assert!(POSTS_AT_ONCE_MAX < POSTS_PER_WORKSPACE_MAX && WORKERS_MAX <= POSTS_OUT_MAX);
+
 // Scanned hosts: what they make a scanner print.
 
 /// Tags of one kind, as `AGENT_CONFIG_*_TAG` has them. Every finding carries them, so they multiply what a host makes a scanner

@@ -177,6 +177,10 @@ impl Delivery {
         }
     }
 
+    pub fn workspace(&self) -> &Arc<str> {
+        &self.workspace
+    }
+
     /// The workspace's name as a person may see it: the server chose it, and it may hold anything.
     pub fn shown_workspace(&self) -> String {
         excerpt(&self.workspace, 80)

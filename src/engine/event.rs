@@ -236,6 +236,8 @@ pub enum Action {
         /// It could not be read back: to be put out of the way, not removed.
         damaged: bool,
     },
+    /// So many workers are to take posts.
+    Workers(usize),
     Post(Post),
     SetAside(SetAside),
 

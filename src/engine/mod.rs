@@ -56,7 +56,6 @@ pub use disk::DiskLimits;
 use event::{Action, Event, Now, RunId};
 use executor::Executor;
 use posts::Posts;
-pub use posts::{POSTS_AT_ONCE_MAX, POSTS_OUT_MAX};
 use resume::Resumed;
 use run::Run;
 use session::{News, Session};
@@ -257,6 +256,8 @@ impl Engine {
                     self.on_run_changed(run);
                 }
             }
+            // What follows, `settle` does.
+            Timer::SlowPost => {}
             Timer::Post(id) => self.on_run_changed(id.run),
             Timer::Ack => self.on_ack_overdue(),
             Timer::Stop => self.on_stop_due(),

@@ -1,30 +1,48 @@
 //! Whose post goes next. Some posts are out at once, one at most per run and workspace; whoever has something to post stands in
-//! a queue and goes to its end after each post, so that no run starves another. While the server cannot be reached, and those
-//! that are out have come back, one post at a time asks for it.
+//! the queue of its workspace and goes to its end after each post, and workspaces take turns, so that no run starves another. A
+//! post that is out for long does not count as one of those that may be out: a worker more takes its place. While the server
+//! cannot be reached, and those that are out have come back, one post at a time asks for it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::bounds::{POST_SLOW_AFTER, POSTS_AT_ONCE_MAX, POSTS_OUT_MAX, POSTS_PER_WORKSPACE_MAX, WORKERS_MAX};
 
 use super::agenda::Agenda;
 use super::delivery::{Delivery, Sending};
-use super::event::{PostId, Posted, RunId};
+use super::event::{Action, PostId, Posted, RunId};
 use super::run::{Cause, Run};
 use super::timers::Timer;
 
-/// As many as the shell has workers.
-pub const POSTS_AT_ONCE_MAX: usize = 4;
-/// As many are handed out while answers are quick: with a thousand executors each post is small, and a worker that had to wait
-/// for the next one to be handed out would stand still for most of the time.
-pub const POSTS_OUT_MAX: usize = 32;
 /// An answer so soon after its post was handed out is quick. With a slower server whoever waits in line would go out with less
 /// than there is to send by then, and with one that hangs all of them would have to be waited for.
 const QUICK: Duration = Duration::from_millis(50);
 
+/// A post that a worker has, or will have.
+#[derive(Debug)]
+struct Out {
+    id: PostId,
+    workspace: Arc<str>,
+    /// When it was handed out.
+    at: Duration,
+}
+
+impl Out {
+    fn is_slow(&self, now: Duration) -> bool {
+        now >= self.at + POST_SLOW_AFTER
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Posts {
-    queue: VecDeque<PostId>,
-    /// How many are out.
-    out: usize,
+    /// Who has something to post, by workspace; none of the queues is empty.
+    queues: BTreeMap<Arc<str>, VecDeque<PostId>>,
+    /// The workspaces that have a queue, in the order of their turns.
+    turns: VecDeque<Arc<str>>,
+    out: Vec<Out>,
+    /// How many workers were asked for last, if any were.
+    workers: Option<usize>,
     /// There is a token to post with.
     pub ready: bool,
     /// The last post got no answer.
@@ -47,39 +65,91 @@ impl Posts {
             let waits = agenda.timers.is_set(Timer::Post(delivery.id));
             if !delivery.queued && !waits && delivery.has_post(&run.journal, has_ended) {
                 delivery.queued = true;
-                self.queue.push_back(delivery.id);
+                self.push(delivery.workspace(), delivery.id);
             }
         }
     }
 
+    fn push(&mut self, workspace: &Arc<str>, id: PostId) {
+        match self.queues.get_mut(workspace) {
+            Some(queue) => queue.push_back(id),
+            None => {
+                self.queues.insert(workspace.clone(), VecDeque::from([id]));
+                self.turns.push_back(workspace.clone());
+            }
+        }
+    }
+
+    /// The first one of the workspace whose turn it is; those that have as many posts out as they may are passed over.
+    fn pop(&mut self) -> Option<PostId> {
+        for _ in 0..self.turns.len() {
+            let workspace = self.turns.pop_front()?;
+            let out = self.out.iter().filter(|out| out.workspace == workspace).count();
+            let Some(queue) = self.queues.get_mut(&workspace) else {
+                debug_assert!(false, "a turn without a queue");
+                continue;
+            };
+            if out >= POSTS_PER_WORKSPACE_MAX {
+                self.turns.push_back(workspace);
+                continue;
+            }
+            let id = queue.pop_front();
+            match queue.is_empty() {
+                true => drop(self.queues.remove(&workspace)),
+                false => self.turns.push_back(workspace),
+            }
+            return id;
+        }
+        None
+    }
+
     /// Sends as many posts on their way as may be.
     pub fn dispatch(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
+        let now = agenda.now.up;
+        let slow = self.out.iter().filter(|out| out.is_slow(now)).count();
         let out_max = match (self.ready, self.unreachable, self.is_quick && !self.is_stopping) {
             (false, ..) => 0,
             (true, true, _) => 1,
-            (true, false, false) => POSTS_AT_ONCE_MAX,
+            (true, false, false) => (POSTS_AT_ONCE_MAX + slow).min(POSTS_OUT_MAX),
             (true, false, true) => POSTS_OUT_MAX,
         };
-        while self.out < out_max {
-            let Some(id) = self.queue.pop_front() else { return };
+        while self.out.len() < out_max {
+            let Some(id) = self.pop() else { break };
             let Some(run) = runs.get_mut(&id.run) else { continue };
             let took = run.took();
             let Some(delivery) = run.deliveries.get_mut(id.workspace) else {
                 continue;
             };
             delivery.queued = false;
-            let sending = Sending { number: self.sent + 1, passed: self.passed, at: agenda.now.up };
+            let sending = Sending { number: self.sent + 1, passed: self.passed, at: now };
             if let Some(post) = delivery.next_post(&run.journal, took, sending, agenda) {
-                self.out += 1;
+                self.out.push(Out { id, workspace: delivery.workspace().clone(), at: now });
                 self.sent += 1;
                 agenda.act(post);
             }
+        }
+        self.ask_for_workers(slow, agenda);
+    }
+
+    /// A slow post has its worker for itself, and somebody else takes the place of that one. Looks again when the next post is
+    /// slow, if somebody waits for a worker then.
+    fn ask_for_workers(&mut self, slow: usize, agenda: &mut Agenda) {
+        let workers = (POSTS_AT_ONCE_MAX + slow).min(WORKERS_MAX);
+        if self.workers.unwrap_or(POSTS_AT_ONCE_MAX) != workers {
+            self.workers = Some(workers);
+            agenda.act(Action::Workers(workers));
+        }
+        let waits = self.ready && !self.unreachable && (self.out.len() > workers || !self.turns.is_empty());
+        if waits && !agenda.timers.is_set(Timer::SlowPost) {
+            let now = agenda.now.up;
+            let next = self.out.iter().filter(|out| !out.is_slow(now)).map(|out| out.at).min();
+            next.into_iter().for_each(|at| agenda.timers.set(Timer::SlowPost, at + POST_SLOW_AFTER));
         }
     }
 
     /// A worker is done with a post.
     pub fn on_posted(&mut self, posted: Posted, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
-        self.out -= 1;
+        self.out.retain(|out| out.id != posted.id);
         let Some(run) = runs.get_mut(&posted.id.run) else { return };
         let Some(delivery) = run.deliveries.get_mut(posted.id.workspace) else {
             return;

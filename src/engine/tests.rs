@@ -15,7 +15,8 @@ use super::event::*;
 use super::executor::Executor;
 use super::note::Group;
 use super::resume::Resumed;
-use super::{DiskLimits, Engine, POSTS_AT_ONCE_MAX, POSTS_OUT_MAX, Profile};
+use super::{DiskLimits, Engine, Profile};
+use crate::bounds::{POST_SLOW_AFTER, POSTS_AT_ONCE_MAX, POSTS_PER_WORKSPACE_MAX, WORKERS_MAX};
 
 mod deliveries;
 mod journals;
@@ -23,6 +24,7 @@ mod once_wrong;
 mod restarts;
 mod runs;
 mod sessions;
+mod shares;
 
 /// The engine with its shell played by hand.
 struct World {

@@ -28,6 +28,8 @@ pub enum Timer {
     Write,
     /// Start the next run that waits.
     Begin,
+    /// A post is out for long.
+    SlowPost,
     /// Try a disk that took nothing again.
     Disk,
     /// Bring to the disk what was written.

@@ -216,6 +216,11 @@ impl Reactor {
             Action::Sync { runs } => return self.perform_sync(&runs),
             Action::Trim { run, before } => self.journals.trim(run, before),
             Action::Forget { run, damaged } => self.journals.forget(run, damaged),
+            Action::Workers(count) => {
+                if let Err(error) = self.workers.resize(count) {
+                    log::warn!("posts that hang hold up others: no thread more could be started: {error}");
+                }
+            }
             Action::Post(post) => {
                 let (server, source) = (self.server.clone(), self.journals.source(post.id.run, post.range.segment));
                 self.workers.post(move || Done::Posted(poster::send(&server, source, &post)));

@@ -14,7 +14,7 @@ use std::thread;
 
 use mio::Waker;
 
-use crate::engine::POSTS_AT_ONCE_MAX;
+use crate::bounds::POSTS_AT_ONCE_MAX;
 use crate::engine::event::{Failure, Posted};
 
 use crate::config::settings::Secret;
@@ -46,6 +46,9 @@ struct Waiting {
     jobs: VecDeque<Job>,
     /// Threads that have nothing to do. Without one there is nobody to wake, which would be a system call all the same.
     idle: usize,
+    /// How many threads there are, and are to be.
+    threads: usize,
+    threads_wanted: usize,
 }
 
 impl Line {
@@ -57,11 +60,16 @@ impl Line {
         }
     }
 
-    fn pop(&self) -> Job {
+    /// `None` is the end of the thread that asks: there are more than are wanted.
+    fn pop(&self) -> Option<Job> {
         let mut waiting = self.lock();
         loop {
+            if waiting.threads > waiting.threads_wanted {
+                waiting.threads -= 1;
+                return None;
+            }
             if let Some(job) = waiting.jobs.pop_front() {
-                return job;
+                return Some(job);
             }
             waiting.idle += 1;
             waiting = self.arrival.wait(waiting).unwrap_or_else(PoisonError::into_inner);
@@ -117,21 +125,35 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts the threads for posts, which live as long as the program.
+    /// Starts the threads for posts.
     pub fn start(waker: Waker) -> io::Result<(Workers, Results)> {
         let (results, done) = mpsc::channel();
         let is_woken = Arc::new(AtomicBool::new(false));
         let inbox = Inbox { results, waker: Arc::new(waker), is_woken: is_woken.clone() };
-        let line = Arc::new(Line::default());
-        for _ in 0..POSTS_AT_ONCE_MAX {
-            let (line, inbox) = (line.clone(), inbox.clone());
-            spawn("post", move || {
-                loop {
-                    inbox.put(line.pop()());
+        let workers = Workers { line: Arc::new(Line::default()), inbox };
+        workers.resize(POSTS_AT_ONCE_MAX)?;
+        Ok((workers, Results { done, is_woken }))
+    }
+
+    /// So many threads are to take posts from now on. Those that are too many end when they are done with what they have.
+    pub fn resize(&self, threads: usize) -> io::Result<()> {
+        let missing = {
+            let mut waiting = self.line.lock();
+            waiting.threads_wanted = threads;
+            threads.saturating_sub(waiting.threads)
+        };
+        self.line.arrival.notify_all();
+        for _ in 0..missing {
+            self.line.lock().threads += 1;
+            let (line, inbox) = (self.line.clone(), self.inbox.clone());
+            let work = move || {
+                while let Some(job) = line.pop() {
+                    inbox.put(job());
                 }
-            })?;
+            };
+            spawn("post", work).inspect_err(|_| self.line.lock().threads -= 1)?;
         }
-        Ok((Workers { line, inbox }, Results { done, is_woken }))
+        Ok(())
     }
 
     /// Runs a job on the pool.

@@ -11,15 +11,16 @@
 //!
 //! How long a request may hang (120 s) is tried in `tests/net` with shorter limits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use faraday_agent::bounds::POSTS_AT_ONCE_MAX;
 use serde_json::json;
 
 use crate::rig::{
     REFUSED, agent, await_file, check_order, check_run, ended, host, join, joined, line, payloads, posts_of, print,
     run, standin, started, touch, wait_file, without_number,
 };
-use crate::support::{Endpoint, Fault, Generation, SOON, Workspace};
+use crate::support::{Endpoint, Fault, Generation, Request, SOON, Workspace};
 
 /// A run in a workspace for each fault; each strikes `times` times.
 fn check_faults(faults: Vec<(&str, Fault)>, times: usize) {
@@ -290,6 +291,28 @@ fn a_request_that_hangs_holds_up_nobody_else() {
     server.release();
     server.wait_over(ids[0], SOON);
     check_order(&server, ids[0], "ws1");
+}
+
+/// As many as there are workers while all is well, and one more; to five workspaces, and to one.
+#[test]
+fn five_requests_that_hang_delay_a_sixth_run_by_less_than_a_second() {
+    for workspaces in [["ws2", "ws3", "ws4", "ws5", "ws6"], ["ws2"; 5]] {
+        let server = standin(Generation::SocketIo);
+        ["ws2", "ws3", "ws4", "ws5", "ws6"].iter().for_each(|name| server.workspace(name));
+        let others = |request: &Request| !request.target.contains("/ws/ws1/");
+        let hang = server.inject(Fault::hang().on(Endpoint::BulkCreate).when(others));
+        let _agent = join(&server, agent(&server, &print("10.0.0.1")));
+        for workspace in workspaces {
+            server.run("e", json!({}), &[workspace]);
+        }
+        server.wait_hits(hang, POSTS_AT_ONCE_MAX, SOON);
+        let begin = Instant::now();
+        let id = server.run("e", json!({}), &["ws1"])[0];
+        assert_eq!(server.wait_over(id, SOON).successful, Some(true));
+        println!("{workspaces:?}: {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(1), "{workspaces:?}: {:?}", begin.elapsed());
+        server.release();
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use faraday_agent::bounds::{POSTS_AT_ONCE_MAX, WORKERS_MAX};
 use faraday_agent::engine::event::{Action, Event, Kill, RunId, Spawn};
 use faraday_agent::engine::note::{Ended, Group, Head, Settled};
 use faraday_agent::frame::record::Kind;
@@ -55,6 +56,7 @@ impl World {
                 self.jobs[job].is_forgotten = true;
                 self.disk.forget(run);
             }
+            Action::Workers(count) => assert!((POSTS_AT_ONCE_MAX..=WORKERS_MAX).contains(&count), "{count} workers"),
             Action::Post(post) => self.work(post.id, Work::Post(post)),
             Action::SetAside(asked) => self.work(asked.id, Work::SetAside(asked)),
             Action::Quit { code } => self.quit(code),

@@ -1,10 +1,11 @@
 //! The agent's worker threads: posts that read the journal, reach the server and are answered, each after a while, in any order; and
 //! pieces that are copied into the list of refused ones.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use faraday_agent::bounds::{POSTS_AT_ONCE_MAX, POSTS_OUT_MAX, POSTS_PER_WORKSPACE_MAX};
 use faraday_agent::engine::event::{Event, Outcome, Post, PostId, Posted, SetAside};
-use faraday_agent::engine::{POSTS_AT_ONCE_MAX, POSTS_OUT_MAX};
 use faraday_agent::proto::repair::Repairs;
 
 use super::script::Tag;
@@ -19,9 +20,23 @@ pub enum Work {
     Done(Posted),
 }
 
+impl Work {
+    /// Of what is not done yet.
+    fn workspace(&self) -> Option<Arc<str>> {
+        match self {
+            Work::Post(post) => Some(post.workspace.clone()),
+            Work::SetAside(asked) => Some(asked.workspace.clone()),
+            Work::Done(_) => None,
+        }
+    }
+}
+
 impl World {
     pub fn work(&mut self, id: PostId, work: Work) {
         assert!(self.works.len() < POSTS_OUT_MAX, "more posts out than there may be");
+        let workspace = work.workspace();
+        let same = self.works.values().filter(|other| other.workspace() == workspace).count();
+        assert!(same < POSTS_PER_WORKSPACE_MAX, "more posts out to one workspace than there may be");
         assert!(self.works.insert(id, work).is_none(), "two posts at once for {id:?}");
         // There are fewer workers, and what they are at may take its time.
         let pause_max = match (self.works.len() > POSTS_AT_ONCE_MAX, self.server.mood) {

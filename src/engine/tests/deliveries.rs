@@ -200,7 +200,7 @@ fn posts_are_handed_out_ahead_only_while_answers_are_quick() {
     world.take();
     world.answer(&first[0], 1, 201);
     let ahead = world.posts();
-    assert_eq!(first.len() - 1 + ahead.len(), POSTS_OUT_MAX);
+    assert_eq!(first.len() - 1 + ahead.len(), POSTS_PER_WORKSPACE_MAX);
     world.take();
     world.pass(Duration::from_millis(51));
     for post in first[1..].iter().chain(&ahead[..ahead.len() - POSTS_AT_ONCE_MAX]) {
@@ -209,6 +209,59 @@ fn posts_are_handed_out_ahead_only_while_answers_are_quick() {
     }
     world.answer(&ahead[ahead.len() - 1], 1, 201);
     assert_eq!(world.posts().len(), 1);
+}
+
+/// Runs 1 to `runs` that have something to post, run N to the workspace that `workspace` says.
+fn posting(runs: i64, workspace: impl Fn(i64) -> String) -> World {
+    let mut world = World::joined(vec![executor("ok", &[])]);
+    for id in 1..=runs {
+        world.run_command("ok", json!([id]), json!([workspace(id)]), json!({}));
+        world.handle(Event::Output { run: RunId(id as u64), bytes: &document(1) });
+    }
+    world
+}
+
+fn workers(world: &World) -> Option<usize> {
+    world.actions.iter().rev().find_map(|action| match action {
+        Action::Workers(count) => Some(*count),
+        _ => None,
+    })
+}
+
+#[test]
+fn posts_that_hang_hold_up_nobody_for_longer_than_it_takes_to_see_that_they_do() {
+    let mut world = posting(6, |run| format!("ws{run}"));
+    let first = world.posts();
+    assert_eq!((first.len(), workers(&world)), (POSTS_AT_ONCE_MAX, None));
+    world.pass(POST_SLOW_AFTER - Duration::from_millis(1));
+    assert_eq!(world.posts().len(), POSTS_AT_ONCE_MAX);
+    world.pass(Duration::from_millis(1));
+    assert_eq!((world.posts().len(), workers(&world)), (6, Some(2 * POSTS_AT_ONCE_MAX)));
+    for post in &first {
+        world.answer(post, 1, 201);
+    }
+    assert_eq!(workers(&world), Some(POSTS_AT_ONCE_MAX), "those that were added go");
+}
+
+#[test]
+fn a_workspace_that_hangs_holds_half_of_the_workers_at_most() {
+    let mut world = posting(40, |run| if run <= 30 { "hangs".to_owned() } else { format!("ws{run}") });
+    world.pass(Duration::from_secs(60));
+    let (hang, go): (Vec<_>, Vec<_>) = world.posts().into_iter().partition(|post| &*post.workspace == "hangs");
+    assert_eq!(hang.len(), POSTS_PER_WORKSPACE_MAX);
+    assert_eq!(go.len(), 10, "the others are out as well");
+    assert_eq!(workers(&world), Some(WORKERS_MAX));
+}
+
+#[test]
+fn workspaces_take_turns_however_many_runs_each_has() {
+    let mut world = posting(9, |run| if run <= 8 { "busy".to_owned() } else { "lonely".to_owned() });
+    let first = world.posts();
+    assert_eq!(first.len(), POSTS_AT_ONCE_MAX);
+    world.take();
+    world.answer(&first[0], 1, 201);
+    world.answer(&first[1], 1, 201);
+    assert!(world.posts().iter().any(|post| &*post.workspace == "lonely"));
 }
 
 #[test]
