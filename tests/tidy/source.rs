@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// Where sources are.
-const DIRECTORIES: [&str; 4] = ["src", "tests", "examples", "benches"];
+const DIRECTORIES: [&str; 6] = ["src", "tests", "examples", "benches", "fuzz/src", "fuzz/targets"];
 
 pub struct Source {
     /// From the package's directory on: `src/engine/mod.rs`.

@@ -10,7 +10,7 @@ pub mod fault;
 pub mod http;
 pub mod limits;
 pub mod link;
-mod pinned;
+pub mod pinned;
 pub mod tcp;
 pub mod tls;
 mod transport;

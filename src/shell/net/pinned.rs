@@ -17,7 +17,7 @@ use super::certificate::{Authority, Facts, constrains_names};
 /// Accepts a server whose certificate is one of the file's, byte for byte, or was issued by a CA among them; within its time,
 /// and made out to the host: by its alternative names or, where it has none, by its common name, as OpenSSL does.
 #[derive(Debug)]
-pub(super) struct PrivateTrust {
+pub struct PrivateTrust {
     /// What the file holds.
     certificates: Vec<CertificateDer<'static>>,
     /// Those of them that may issue others.
@@ -76,7 +76,7 @@ impl Chain<'_> {
 
 impl PrivateTrust {
     /// `Err` says which certificate of the file cannot be read.
-    pub(super) fn new(
+    pub fn new(
         certificates: Vec<CertificateDer<'static>>,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Result<PrivateTrust, String> {
