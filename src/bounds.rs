@@ -23,6 +23,23 @@ pub const TURN_BYTES_MAX: usize = 2 << 20;
 /// The same in time, for machines on which so many bytes take longer: a signal or a ping is to be heard within 10 ms.
 pub const TURN_TIME_MAX: Duration = Duration::from_millis(2);
 
+// Executors: the processes that they start.
+
+/// What execve(2) lets arguments and environment take together; a process may point /proc at more.
+pub const ENVIRONMENT_BYTES_MAX: u64 = 6 << 20;
+/// Looks for processes of an agent that is gone: whoever starts new ones faster than that is not caught up with.
+pub const SWEEP_TIME_MAX: Duration = Duration::from_secs(2);
+
+// Another user of this machine, or an executor: what it does to the guard.
+
+/// Until the guard makes room in its pipe, in which the event loop waits. It reads at once, unless it was stopped.
+pub const GUARD_READ_TIME_MAX: Duration = Duration::from_millis(20);
+/// Until the guard has ended after its agent, which waits for it; then it is killed.
+pub const GUARD_END_TIME_MAX: Duration = Duration::from_secs(3);
+const _: () = assert!(SWEEP_TIME_MAX.as_millis() < GUARD_END_TIME_MAX.as_millis(), "it ends after its last look");
+/// Between two guards: whoever kills each of them costs the agent a new process so often.
+pub const GUARD_PAUSE_MAX: Duration = Duration::from_secs(60);
+
 // Delivery: one run, one server, beside others.
 
 /// Posts that are under way at once, and workers that wait for their answers, as long as answers come soon.

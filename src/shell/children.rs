@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use mio::unix::pipe::Receiver;
 use mio::{Interest, Registry, Token};
@@ -22,6 +23,7 @@ use crate::official;
 use super::guard::Guard;
 use super::launch::{self, Launched};
 use super::leftover;
+use super::processes::{INSTANCE_VARIABLE, Process, RUN_VARIABLE};
 
 /// Which of a child's pipes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,13 +92,18 @@ pub struct Children {
     by_run: HashMap<RunId, usize>,
     first_token: usize,
     /// This program's own file, for executors that call it.
-    own_path: std::path::PathBuf,
+    own_path: PathBuf,
+    /// The mark of this agent's processes.
+    instance: String,
     guard: Guard,
 }
 
 impl Children {
-    pub fn new(first_token: usize, own_path: std::path::PathBuf, guard: Guard) -> Children {
-        Children { slots: Vec::new(), free: Vec::new(), by_run: HashMap::new(), first_token, own_path, guard }
+    /// No children yet, but the guard. `instance` marks what they start.
+    pub fn new(first_token: usize, own_path: PathBuf, instance: String) -> Children {
+        let guard = Guard::start(own_path.clone(), instance.clone());
+        let (slots, free, by_run) = (Vec::new(), Vec::new(), HashMap::new());
+        Children { slots, free, by_run, first_token, own_path, instance, guard }
     }
 
     /// Starts `/bin/sh -c` with the command in a process group of its own. Its pipes are ready to be read under their tokens.
@@ -104,7 +111,8 @@ impl Children {
         let number = spawn.run.to_string();
         let own = [
             (OsStr::new(official::AGENT_VARIABLE), self.own_path.as_os_str()),
-            (OsStr::new(leftover::RUN_VARIABLE), OsStr::new(&number)),
+            (OsStr::new(RUN_VARIABLE), OsStr::new(&number)),
+            (OsStr::new(INSTANCE_VARIABLE), OsStr::new(&self.instance)),
         ];
         let env = spawn.env.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value.reveal())));
         let launched = launch::shell(&spawn.command, own.into_iter().chain(env))?;
@@ -115,8 +123,11 @@ impl Children {
             let _ = waitpid(pid, None);
             return Err(error);
         }
-        self.guard.add(pid);
-        Ok(Group { id: pid.as_raw(), birth: leftover::birth(pid.as_raw()) })
+        let id = pid.as_raw();
+        // Without /proc its birth is not known; then its number has to do.
+        let leader = Process::find(id);
+        self.guard.add(id, leader.map_or(0, |leader| leader.born));
+        Ok(Group { id, birth: leader.map(|leader| leader.birth()).unwrap_or_default() })
     }
 
     fn adopt(&mut self, run: RunId, launched: Launched, registry: &Registry) -> io::Result<()> {
@@ -216,19 +227,19 @@ impl Children {
     /// To the whole process group; a group that is gone is no error.
     pub fn kill(&mut self, run: RunId, kill: Kill) {
         let Some(child) = self.child(run) else { return };
-        match kill {
-            Kill::Gently => {
-                let _ = killpg(child.pid, Signal::SIGTERM);
-                let _ = killpg(child.pid, Signal::SIGCONT);
-            }
-            Kill::AtOnce => {
-                let _ = killpg(child.pid, Signal::SIGKILL);
-            }
+        let group = child.pid;
+        let signals: &[Signal] = match kill {
+            Kill::Gently => &[Signal::SIGTERM, Signal::SIGCONT],
+            Kill::AtOnce => &[Signal::SIGKILL],
+        };
+        for signal in signals {
+            let _ = killpg(group, *signal);
         }
     }
 
-    /// Children that have ended since the last call. One SIGCHLD may stand for several, so every child is asked.
+    /// Executors that have ended since the last call. One SIGCHLD may stand for several, so every child is asked.
     pub fn exited(&mut self) -> Vec<(RunId, Exit)> {
+        self.guard.tend();
         let mut exits = Vec::new();
         for child in self.slots.iter_mut().flatten().filter(|child| !child.exited) {
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
@@ -249,6 +260,11 @@ impl Children {
         exits
     }
 
+    /// Ends what an earlier agent left behind; before anything is started.
+    pub fn end_leftovers(&self, groups: &[(RunId, Group)]) {
+        leftover::end(groups, &self.instance);
+    }
+
     /// Closes what is left of the child's pipes and reaps it. It has ended.
     pub fn release(&mut self, run: RunId) {
         let Some(slot) = self.by_run.remove(&run) else { return };
@@ -256,7 +272,7 @@ impl Children {
             return;
         };
         debug_assert!(child.exited, "only a child that has ended is released");
-        self.guard.remove(child.pid);
+        self.guard.remove(child.pid.as_raw());
         if let Err(error) = waitpid(child.pid, None)
             && error != Errno::EINVAL
         {

@@ -1,70 +1,178 @@
-//! A second, tiny process that outlives the agent by an instant: when the agent is gone, however it went, the guard kills the
-//! process groups of its executors. Nothing inside a process can promise that for SIGKILL, and PR_SET_PDEATHSIG reaches one
-//! process, not its group.
+//! A second, tiny process that outlives the agent by an instant: when the agent is gone, however it went, the guard ends what
+//! its executors have started. Nothing inside a process can promise that for SIGKILL, and PR_SET_PDEATHSIG reaches one process,
+//! not its children.
 //!
-//! The agent tells the guard over a pipe which groups live (`+123`) and which do not any more (`-123`), a line each. The end of
-//! that pipe is the agent's end.
+//! The agent tells the guard over a pipe who it is (`=INSTANCE`), which processes live (`+123/4567`, the number and the birth:
+//! leaders of executors' groups) and which do not any more (`-123`), a line each. The end of that pipe is the
+//! agent's end.
+//!
+//! Who may signal the agent may signal its guard. One that was killed, that stands still or that does not read is replaced by
+//! another, which is told everything anew; and nobody ever waits for one without a deadline.
 
-use std::collections::BTreeSet;
+use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg, sigprocmask};
+use mio::unix::pipe::Sender;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
+use crate::bounds::{GUARD_END_TIME_MAX, GUARD_PAUSE_MAX, GUARD_READ_TIME_MAX};
+
+use super::sweep::{self, Told};
 use super::{environment, null};
 
-/// The agent's end of the pipe.
+/// What a missing guard means.
+const UNGUARDED: &str = "executors would live on if this agent were killed with SIGKILL";
+/// The second replacement comes so long after the first, the third twice as long after that, and so on.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Nobody tells of the end of one process, or of room in one pipe, within a time.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// The agent's end of the pipe, and all that was said into it.
 #[derive(Debug)]
 pub struct Guard {
-    process: Option<Child>,
-    pipe: Option<ChildStdin>,
+    own_path: PathBuf,
+    instance: String,
+    told: Told,
+    running: Option<Running>,
+    /// When the last one was started, and how many were before it.
+    started: Instant,
+    replaced: u32,
+}
+
+#[derive(Debug)]
+struct Running {
+    pid: Pid,
+    pipe: Sender,
 }
 
 impl Guard {
     /// Starts the guard from this program's own file. Without one the agent works all the same, and says so.
-    pub fn start(own_path: &Path) -> Guard {
-        match spawn(own_path) {
-            Ok(mut process) => Guard { pipe: process.stdin.take(), process: Some(process) },
-            Err(error) => {
-                log::warn!("no guard: {error}; executors would live on if this agent were killed with SIGKILL");
-                Guard { process: None, pipe: None }
+    pub fn start(own_path: PathBuf, instance: String) -> Guard {
+        let mut guard =
+            Guard { own_path, instance, told: Told::new(), running: None, started: Instant::now(), replaced: 0 };
+        guard.launch();
+        guard
+    }
+
+    /// From now on the process and its group end with the agent.
+    pub fn add(&mut self, process: i32, born: u64) {
+        self.told.insert(process, born);
+        self.tell(&format_args!("+{process}/{born}"));
+    }
+
+    pub fn remove(&mut self, process: i32) {
+        if self.told.remove(&process).is_some() {
+            self.tell(&format_args!("-{process}"));
+        }
+    }
+
+    /// Whether this is the process of the guard, which nobody else waits for.
+    pub fn is(&self, process: i32) -> bool {
+        self.running.as_ref().is_some_and(|running| running.pid.as_raw() == process)
+    }
+
+    /// To be called when a child has ended or was stopped, and now and then: replaces a guard that guards nothing.
+    pub fn tend(&mut self) {
+        if let Some(running) = &self.running {
+            let any = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED;
+            match waitid(Id::Pid(running.pid), any | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT) {
+                Ok(WaitStatus::StillAlive) => {}
+                Ok(WaitStatus::Stopped(..)) => self.lose("it was stopped"),
+                _ => self.lose("it was ended"),
+            }
+        }
+        if self.running.is_none() && self.started.elapsed() >= (PAUSE * self.replaced).min(GUARD_PAUSE_MAX) {
+            self.replaced += 1;
+            self.launch();
+            if self.running.is_some() {
+                log::warn!("another guard was started");
             }
         }
     }
 
-    pub fn add(&mut self, group: Pid) {
-        self.tell(format_args!("+{group}\n"));
+    fn launch(&mut self) {
+        self.started = Instant::now();
+        match self.spawn() {
+            Ok(running) => self.running = Some(running),
+            Err(error) => return log::warn!("no guard: {error}; {UNGUARDED}"),
+        }
+        let told = self.told.iter().map(|(process, born)| format!("+{process}/{born}\n"));
+        let lines = std::iter::once(format!("={}\n", self.instance)).chain(told).collect();
+        self.send(lines);
     }
 
-    pub fn remove(&mut self, group: Pid) {
-        self.tell(format_args!("-{group}\n"));
+    fn spawn(&self) -> io::Result<Running> {
+        let mut command = Command::new(&self.own_path);
+        command.arg("guard").stdin(Stdio::piped()).stdout(null::output()?).stderr(null::output()?);
+        command.env_clear().envs(environment::handed_down());
+        // A group of its own, so that Ctrl-C in a terminal does not reach it.
+        let mut child = command.process_group(0).spawn()?;
+        let pid = Pid::from_raw(child.id().cast_signed());
+        let pipe = child.stdin.take().map(Sender::from).ok_or(io::ErrorKind::BrokenPipe)?;
+        pipe.set_nonblocking(true)?;
+        Ok(Running { pid, pipe })
     }
 
-    fn tell(&mut self, line: std::fmt::Arguments<'_>) {
-        let Some(pipe) = &mut self.pipe else { return };
-        if let Err(error) = pipe.write_all(line.to_string().as_bytes()) {
-            log::warn!("the guard is gone: {error}; executors would live on if this agent were killed with SIGKILL");
-            self.pipe = None;
+    fn tell(&mut self, line: &dyn fmt::Display) {
+        self.send(format!("{line}\n"));
+    }
+
+    fn send(&mut self, lines: String) {
+        let Some(running) = &mut self.running else { return };
+        if let Err(error) = write_soon(&mut running.pipe, lines.as_bytes()) {
+            self.lose(&format!("telling it something failed ({error})"));
+        }
+    }
+
+    /// It guards nothing any more.
+    fn lose(&mut self, why: &str) {
+        if let Some(running) = self.running.take() {
+            log::warn!("the guard is lost: {why}; {UNGUARDED} before there is another");
+            let _ = kill(running.pid, Signal::SIGKILL);
         }
     }
 }
 
-fn spawn(own_path: &Path) -> io::Result<Child> {
-    let mut command = Command::new(own_path);
-    command.arg("guard").stdin(Stdio::piped()).stdout(null::output()?).stderr(null::output()?);
-    command.env_clear().envs(environment::handed_down());
-    // A group of its own, so that Ctrl-C in a terminal does not reach it.
-    command.process_group(0).spawn()
+/// A guard reads at once whatever it is told; a pipe that stays full is that of one that stands still.
+fn write_soon(pipe: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    let begun = Instant::now();
+    while !bytes.is_empty() {
+        match pipe.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && begun.elapsed() < GUARD_READ_TIME_MAX => {
+                sleep(LOOK_EVERY);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Guard {
+    /// Waits for it to end what there may be to end.
     fn drop(&mut self) {
-        self.pipe = None;
-        if let Some(process) = &mut self.process {
-            let _ = process.wait();
+        let Some(Running { pid, pipe }) = self.running.take() else { return };
+        drop(pipe);
+        // One that was stopped would not notice.
+        let _ = kill(pid, Signal::SIGCONT);
+        let begun = Instant::now();
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+        while let Ok(WaitStatus::StillAlive) = waitid(Id::Pid(pid), flags) {
+            if begun.elapsed() >= GUARD_END_TIME_MAX {
+                log::warn!("the guard does not end by itself; killing it");
+                let _ = kill(pid, Signal::SIGKILL);
+                return;
+            }
+            sleep(LOOK_EVERY);
         }
     }
 }
@@ -77,45 +185,66 @@ pub fn main(input: impl BufRead) -> io::Result<()> {
         signals.add(signal);
     }
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signals), None)?;
-    for group in survivors(input) {
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
+    let (told, instance) = survivors(input);
+    sweep::end(&told, &instance);
     Ok(())
 }
 
-/// The groups that live when the lines end. A last line that broke off does not count.
-fn survivors(mut input: impl BufRead) -> BTreeSet<i32> {
-    let mut groups = BTreeSet::new();
+/// Who lives when the lines end, and whose they are. A last line that broke off does not count.
+fn survivors(mut input: impl BufRead) -> (Told, String) {
+    let (mut told, mut instance) = (Told::new(), String::new());
     let mut line = String::new();
     while matches!(input.read_line(&mut line), Ok(1..)) && line.ends_with('\n') {
-        // A group id of 0 or 1 would be ourselves or everybody.
-        match (line.as_bytes()[0], line[1..].trim_end().parse::<i32>()) {
-            (b'+', Ok(group @ 2..)) => {
-                groups.insert(group);
+        let (kind, rest) = (line.as_bytes()[0], line[1..].trim_end());
+        let (id, born) = rest.split_once('/').unwrap_or((rest, ""));
+        match (kind, id.parse::<i32>(), born.parse::<u64>()) {
+            (b'=', ..) => rest.clone_into(&mut instance),
+            // An id of 0 or 1 would be ourselves or everybody.
+            (b'+', Ok(id @ 2..), Ok(born)) => {
+                told.insert(id, born);
             }
-            (b'-', Ok(group)) => {
-                groups.remove(&group);
+            (b'-', Ok(id), _) => {
+                told.remove(&id);
             }
             _ => {}
         }
         line.clear();
     }
-    groups
+    (told, instance)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::survivors;
+    use super::*;
 
     #[test]
-    fn groups_that_were_added_and_not_removed_survive() {
+    fn who_was_added_and_not_removed_survives() {
         for (lines, expected) in [
             ("", vec![]),
-            ("+10\n+11\n-10\n", vec![11]),
-            ("+10\n+12", vec![10]),
-            ("+0\n+1\n+-5\n+x\nnonsense\n+7\n", vec![7]),
+            ("+10/5\n+11/6\n-10\n", vec![(11, 6)]),
+            ("+10/5\n+12/7", vec![(10, 5)]),
+            ("+0/1\n+1/1\n+-5/1\n+x/1\n+8\n+9/x\nnonsense\n+7/1\n", vec![(7, 1)]),
         ] {
-            assert_eq!(survivors(lines.as_bytes()).into_iter().collect::<Vec<_>>(), expected, "{lines:?}");
+            assert_eq!(survivors(lines.as_bytes()).0.into_iter().collect::<Vec<_>>(), expected, "{lines:?}");
         }
+        assert_eq!(survivors(&b"=8-1\n+10/5\n"[..]).1, "8-1");
+    }
+
+    #[test]
+    fn a_guard_that_does_not_read_holds_up_nobody() {
+        // yes(1) never reads.
+        let mut guard = Guard::start("yes".into(), "1-2".to_owned());
+        let begun = Instant::now();
+        // Many times what a pipe holds.
+        for id in 0..100_000 {
+            guard.add(1_000_000 + id, 1);
+            guard.remove(1_000_000 + id);
+        }
+        assert!(guard.running.is_none() && begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        guard.tend();
+        assert!(guard.running.is_some(), "it is replaced");
+        let begun = Instant::now();
+        drop(guard);
+        assert!(begun.elapsed() < GUARD_END_TIME_MAX + Duration::from_secs(2), "{:?}", begun.elapsed());
     }
 }

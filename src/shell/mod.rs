@@ -20,12 +20,14 @@ mod lock;
 pub mod net;
 mod null;
 mod poster;
+mod processes;
 mod reactor;
 mod refused;
 pub mod resend;
 mod server;
 mod signals;
 pub mod state_dir;
+mod sweep;
 mod token_store;
 mod workers;
 
@@ -46,7 +48,6 @@ use crate::engine::{DiskLimits, Engine, Profile};
 
 use children::Children;
 use enrol::{Enrolment, RegistrationToken};
-use guard::Guard;
 use journals::Journals;
 use lock::StateLock;
 use net::limits::Limits;
@@ -79,8 +80,7 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
     let newest = journals.newest().map_err(|error| machine("reading the directory of journals", &error))?;
     let resumed = journals.resume().map_err(|error| machine("reading the journals of an earlier agent", &error))?;
     let server = Arc::new(Server::new(enrolment(settings, state, registration)?));
-    let own_path = own_path();
-    let guard = Guard::start(&own_path);
+    let instance = processes::instance(&state_dir).map_err(|error| machine("looking at the state directory", &error))?;
     let (started, utc) = (Instant::now(), SystemTime::now());
     let profile = Profile {
         agent_name: settings.agent.name.clone(),
@@ -94,7 +94,7 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
         first_run: first_run(utc, newest),
     };
     let engine = Engine::new(profile, resumed, Now { up: Duration::ZERO, utc });
-    let children = Children::new(reactor::FIRST_PIPE, own_path, guard);
+    let children = Children::new(reactor::FIRST_PIPE, own_path(), instance);
     let parts = Parts { engine, started, server, signals, children, journals, state_dir };
     let reactor = Reactor::new(parts).map_err(|error| machine("setting up the event loop", &error))?;
     reactor.run().map_err(|error| machine("waiting for events", &error))

@@ -19,6 +19,7 @@ use nix::sys::signalfd::SignalFd;
 use crate::bounds::{FRAMES_PER_TURN_MAX, TURN_BYTES_MAX, TURN_TIME_MAX};
 use crate::engine::Engine;
 use crate::engine::event::{Action, Event, Failure, Now, RunId};
+use crate::engine::note::Group;
 
 use super::channel::{Arrival, Channel};
 use super::children::{Children, Got, Pipe};
@@ -26,7 +27,7 @@ use super::directory::Directory;
 use super::journals::Journals;
 use super::server::{Connection, Server};
 use super::workers::{Done, Results, Workers};
-use super::{is_passing, leftover, poster, refused};
+use super::{is_passing, poster, refused};
 
 const LINK: Token = Token(0);
 const SIGNALS: Token = Token(1);
@@ -51,6 +52,8 @@ pub struct Reactor {
     signals: SignalFd,
     channel: Option<Channel>,
     children: Children,
+    /// Groups of an earlier agent's runs. They are ended before anything is started.
+    leftovers: Vec<(RunId, Group)>,
     journals: Journals,
     state_dir: Directory,
     /// The websocket may have more frames. It does not stand in line with the pipes.
@@ -89,6 +92,7 @@ impl Reactor {
             signals: parts.signals,
             channel: None,
             children: parts.children,
+            leftovers: Vec::new(),
             journals: parts.journals,
             state_dir: parts.state_dir,
             link_is_ready: false,
@@ -103,6 +107,7 @@ impl Reactor {
     pub fn run(mut self) -> io::Result<u8> {
         let mut events = Events::with_capacity(1024);
         self.perform_actions();
+        self.children.end_leftovers(&std::mem::take(&mut self.leftovers));
         while self.exit_code.is_none() {
             match self.poll.poll(&mut events, self.timeout()) {
                 Ok(()) => {}
@@ -208,7 +213,7 @@ impl Reactor {
                 }
             }
             Action::Release { run } => self.children.release(run),
-            Action::KillLeftover { run, group } => leftover::kill(run, &group),
+            Action::KillLeftover { run, group } => self.leftovers.push((run, group)),
             Action::Append { run, segment, bytes } => {
                 let result = self.journals.append(run, segment, &bytes).map_err(|error| error.to_string());
                 return Some(Event::Journaled { run, bytes, result });

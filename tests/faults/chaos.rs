@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::disk::{SmallDisk, in_namespace};
 use crate::ledger::Ledger;
 use crate::random::Random;
-use crate::rig::{LATER, cut_off, find, journals, kill_with_guard, side_by_side, slowly, wait_until, well};
-use crate::support::{AgentProcess, Endpoint, Fault, Generation, SOON, Standin};
+use crate::rig::{LATER, cut_off, journals, kill_with_guard, side_by_side, slowly, wait_until, well};
+use crate::support::{AgentProcess, Endpoint, Fault, Generation, SOON, Standin, guards_of};
 
 /// What the executor `e` prints before it ends well; `endless` prints until it is killed.
 const SHORT: u64 = 3000;
@@ -71,7 +71,7 @@ impl Chaos {
     fn kill(&mut self) {
         // An agent that has only just been started may have no guard yet.
         match self.random.below(2) {
-            0 if find(&self.agent, " guard").len() == 1 => kill_with_guard(&self.agent),
+            0 if guards_of(self.agent.pid()).len() == 1 => kill_with_guard(&self.agent),
             // Whoever was left behind by an earlier kill is left to the next agent.
             _ => {
                 self.agent.kill();

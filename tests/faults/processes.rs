@@ -8,7 +8,7 @@ use crate::rig::{
     LATER, agent, command_line, cut_off, find, kill, kill_with_guard, numbered, rejoin, run, wait_no_journals,
     wait_told, wait_until, well,
 };
-use crate::support::{SOON, Standin};
+use crate::support::{Bystander, MARKED, SOON, START_MARKED, STRAY, Standin, Stray};
 
 #[test]
 fn executors_that_outlive_agent_and_guard_are_ended_by_the_next_agent() {
@@ -25,8 +25,8 @@ fn executors_that_outlive_agent_and_guard_are_ended_by_the_next_agent() {
     assert_eq!(left.len(), 3, "nobody ends them");
     let mark = agent.log_mark();
     rejoin(&server, &mut agent);
-    let line = agent.wait_log_from(mark, "behind; killing it", SOON);
-    assert!(line.contains("[WARN]") && line.contains("an earlier agent left the process group "), "{line}");
+    let line = agent.wait_log_from(mark, "behind; they were killed", SOON);
+    assert!(line.contains("[WARN]") && line.contains("an earlier agent left 3 processes of its runs "), "{line}");
     wait_until("their end", SOON, || left.iter().all(|pid| command_line(*pid).is_empty()));
     assert_eq!(wait_told(&server, id, LATER), cut_off(10));
     wait_no_journals(&agent);
@@ -43,7 +43,29 @@ fn what_the_guard_has_ended_is_not_said_to_be_left_behind() {
     kill(&agent);
     rejoin(&server, &mut agent);
     assert_eq!(wait_told(&server, id, LATER), cut_off(10));
-    assert!(!agent.log().contains("left the process group"), "{}", agent.log());
+    assert!(!agent.log().contains("of its runs behind"), "{}", agent.log());
+}
+
+/// Sessions of their own, closed pipes, parents that are gone: they are known by the mark of the state directory's agent. One
+/// that took it off is found where its parent is; others of the machine carry the mark of another agent, and stay.
+#[test]
+fn strays_of_agent_and_guard_are_ended_by_the_next_agent() {
+    let (server, ledger) = Ledger::server(Standin::builder());
+    let bare = "setsid sh -c 'env -i setsid ./stray bare & wait' </dev/null >/dev/null 2>&1 & ";
+    let command = format!("echo $FARADAY_AGENT_RUN > number; {START_MARKED} {bare} {}; sleep 600", numbered("0", 10));
+    let mut agent = agent(&server, &command).script("stray", STRAY).start();
+    server.wait_joined(SOON);
+    let id = run(&server);
+    ledger.wait(&server, id, 10, SOON);
+    let strays = Stray::wait_all(agent.dir(), &[&MARKED[..], &["bare"]].concat(), SOON);
+    let number = fs::read_to_string(agent.dir().join("number")).expect("the executor has written");
+    let mut bystander = Bystander::start(number.trim());
+    kill_with_guard(&agent);
+    assert!(strays.iter().all(Stray::is_alive), "nobody ends them");
+    rejoin(&server, &mut agent);
+    Stray::wait_ends(&strays, SOON);
+    assert_eq!(wait_told(&server, id, LATER), cut_off(10));
+    assert!(bystander.is_alive(), "of another agent");
 }
 
 #[test]

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use nix::sys::signal::{self, Signal};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::support::{AgentBuilder, AgentProcess, RunStatus, SOON, Standin};
+use crate::support::{AgentBuilder, AgentProcess, RunStatus, SOON, Standin, guard_of};
 
 /// A deadline for what takes a while.
 pub const LATER: Duration = Duration::from_secs(40);
@@ -66,9 +65,9 @@ pub fn find(agent: &AgentProcess, words: &str) -> Vec<u32> {
 /// The guard gets SIGKILL, and then the agent: nobody is there to end the executors.
 #[track_caller]
 pub fn kill_with_guard(agent: &AgentProcess) {
-    let guards = find(agent, " guard");
-    assert_eq!(guards.len(), 1, "{guards:?}");
-    signal::kill(Pid::from_raw(guards[0].cast_signed()), Signal::SIGKILL).expect("the agent's guard lives");
+    // It would have another guard in no time.
+    agent.pause(true);
+    guard_of(agent.pid()).signal(Signal::SIGKILL);
     agent.kill();
     agent.wait_exit(SOON);
 }

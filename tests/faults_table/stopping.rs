@@ -15,7 +15,7 @@ use crate::rig::{
     GENERATIONS, agent, await_file, check_order, ended, join, payloads, print, run, standin, started, touch,
     wait_at_work, wait_file, with_both,
 };
-use crate::support::{AgentProcess, Cut, Endpoint, Fault, Generation, SOON, Standin, What};
+use crate::support::{AgentProcess, Cut, Endpoint, Fault, Generation, SOON, Standin, What, guard_of};
 
 /// A signal's name, and how it is sent.
 type Signal = (&'static str, fn(&AgentProcess));
@@ -281,33 +281,30 @@ fn nobody_outlives_an_agent_that_was_killed() {
 fn the_guard_outlives_signals_that_are_not_for_it() {
     let server = standin(Generation::SocketIo);
     let agent = join(&server, agent(&server, &format!("{}; sleep 600", print("10.0.0.1"))));
-    let guards = agent.descendants();
-    assert_eq!(guards.len(), 1);
-    let guard = nix::unistd::Pid::from_raw(guards[0].cast_signed());
+    let guard = guard_of(agent.pid());
     for signal in
         [nix::sys::signal::Signal::SIGTERM, nix::sys::signal::Signal::SIGINT, nix::sys::signal::Signal::SIGHUP]
     {
-        nix::sys::signal::kill(guard, signal).expect("the guard is there");
+        guard.signal(signal);
     }
     server.run("e", json!({}), &["ws1"]);
     server.wait_hosts("ws1", 1, SOON);
+    assert!(guard.is_alive());
     agent.kill();
     agent.wait_exit(SOON);
     agent.wait_no_descendants(SOON);
 }
 
-/// Somebody has killed the guard: the agent works on and says what that means.
+/// Somebody has killed the guard: the agent works on, says what that means, and has another.
 #[test]
 fn an_agent_without_its_guard_works_on() {
     let server = standin(Generation::SocketIo);
     let agent = join(&server, agent(&server, &print("10.0.0.1")));
-    let guard = agent.descendants()[0];
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(guard.cast_signed()), nix::sys::signal::Signal::SIGKILL)
-        .expect("there");
-    agent.wait_no_descendants(SOON);
+    guard_of(agent.pid()).signal(nix::sys::signal::Signal::SIGKILL);
+    agent.wait_log("the guard is lost: it was ended; executors would live on if", SOON);
     let (id, _) = run(&server);
     assert_eq!(payloads(&server, id), [started(&[id]), ended(&[id], true, "exit code 0; 1 host delivered")]);
-    agent.wait_log("the guard is gone", SOON);
+    agent.wait_log("another guard was started", SOON);
     agent.terminate();
     check_exit(&agent);
 }

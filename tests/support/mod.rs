@@ -23,6 +23,7 @@
 //! | `upgrade`, `link`, `socketio`, `raw` | the command channel |
 //! | `faults` | what goes wrong with requests, by rule |
 //! | `agent`, `process`, `agent_log`, `dir` | the agent: how it is started, and the process |
+//! | `stray` | what executors leave behind |
 //!
 //! Nothing here knows the agent's insides, and nothing waits without a deadline.
 
@@ -51,6 +52,7 @@ mod schema;
 mod shared;
 mod socketio;
 mod state;
+mod stray;
 mod upgrade;
 mod watch;
 mod wire;
@@ -69,6 +71,9 @@ pub use process::AgentProcess;
 pub use runs::{Execution, RunStatus, Status};
 pub use shared::Incoming;
 pub use state::{Generation, Joined, Post, State, Workspace};
+pub use stray::{
+    Bystander, MARKED, START_MARKED, START_UNMARKED, STRAY, Stray, UNMARKED, children, guard_of, guards_of,
+};
 pub use wire::{Cut, Identity};
 
 use link::Order;
