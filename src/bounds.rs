@@ -25,8 +25,12 @@ pub const TURN_TIME_MAX: Duration = Duration::from_millis(2);
 
 // Executors: the processes that they start.
 
+/// Orphans that are looked at in one turn: each may cost two files of /proc, and an executor may leave behind thousands.
+pub const ORPHANS_PER_TURN_MAX: usize = 64;
 /// What execve(2) lets arguments and environment take together; a process may point /proc at more.
 pub const ENVIRONMENT_BYTES_MAX: u64 = 6 << 20;
+/// At the agent's end, until what it kills has ended: what hangs in the kernel may never.
+pub const LAST_KILLS_TIME_MAX: Duration = Duration::from_secs(2);
 /// Looks for processes of an agent that is gone: whoever starts new ones faster than that is not caught up with.
 pub const SWEEP_TIME_MAX: Duration = Duration::from_secs(2);
 

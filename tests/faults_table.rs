@@ -33,4 +33,6 @@ mod starting;
 mod state_dir;
 #[path = "faults_table/stopping.rs"]
 mod stopping;
+#[path = "faults_table/strays.rs"]
+mod strays;
 mod support;

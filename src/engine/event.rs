@@ -194,7 +194,7 @@ pub enum Action {
     Disconnect,
 
     Spawn(Spawn),
-    /// To the run's whole process group.
+    /// To the run's whole process group, and to whoever left it with the run's mark.
     Kill {
         run: RunId,
         signal: Kill,
@@ -204,7 +204,7 @@ pub enum Action {
         run: RunId,
         wanted: bool,
     },
-    /// The child is done with: close what is left of its pipes, reap it.
+    /// The child is done with: close what is left of its pipes, end what it left behind with the run's mark, reap it.
     Release {
         run: RunId,
     },

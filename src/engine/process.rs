@@ -30,9 +30,9 @@ pub struct Process {
 /// Somebody outlived the process with its pipes open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leftover {
-    /// Of its group, and killed with it.
+    /// Of its group or with its run's mark, and killed.
     Killed,
-    /// Of no group of ours; the pipes were given up.
+    /// It has left the group and taken the mark off; the pipes were given up.
     Alive,
 }
 
@@ -90,7 +90,11 @@ impl Process {
             return false;
         }
         if self.killed {
-            log::warn!("run {}: a process of another group holds its output open; leaving it alone", self.run);
+            log::warn!(
+                "run {}: a process that has left its group and taken its mark off holds its output open; leaving it alone \
+                 until this agent ends",
+                self.run
+            );
             self.leftover = Some(Leftover::Alive);
             return true;
         }

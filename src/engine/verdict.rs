@@ -227,7 +227,7 @@ fn remarks(run: &Run) -> String {
         }
         Some(Leftover::Alive) => {
             message.push_str(
-                "; a process that it left behind, in another process group, holds its output open and lives on",
+                "; a process that it left behind, without the mark of its run, holds its output open and lives on",
             );
         }
     }

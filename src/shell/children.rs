@@ -1,6 +1,8 @@
 //! The executors' processes: started in groups of their own, read from without blocking, killed as groups, reaped last.
 //! Knows nothing of why; the engine says when.
 //!
+//! What an executor starts and leaves behind becomes a child too: `orphans`.
+//!
 //! The exit of a child and the end of its pipes are independent (a grandchild may hold them), so both are reported. An exit is
 //! seen without reaping: the zombie keeps the group's number ours until the engine releases the run.
 
@@ -8,6 +10,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mio::unix::pipe::Receiver;
 use mio::{Interest, Registry, Token};
@@ -23,6 +26,7 @@ use crate::official;
 use super::guard::Guard;
 use super::launch::{self, Launched};
 use super::leftover;
+use super::orphans::Orphans;
 use super::processes::{INSTANCE_VARIABLE, Process, RUN_VARIABLE};
 
 /// Which of a child's pipes.
@@ -95,15 +99,17 @@ pub struct Children {
     own_path: PathBuf,
     /// The mark of this agent's processes.
     instance: String,
+    orphans: Orphans,
     guard: Guard,
 }
 
 impl Children {
     /// No children yet, but the guard. `instance` marks what they start.
     pub fn new(first_token: usize, own_path: PathBuf, instance: String) -> Children {
+        let orphans = Orphans::adopt();
         let guard = Guard::start(own_path.clone(), instance.clone());
         let (slots, free, by_run) = (Vec::new(), Vec::new(), HashMap::new());
-        Children { slots, free, by_run, first_token, own_path, instance, guard }
+        Children { slots, free, by_run, first_token, own_path, instance, orphans, guard }
     }
 
     /// Starts `/bin/sh -c` with the command in a process group of its own. Its pipes are ready to be read under their tokens.
@@ -124,6 +130,7 @@ impl Children {
             return Err(error);
         }
         let id = pid.as_raw();
+        self.orphans.except(id);
         // Without /proc its birth is not known; then its number has to do.
         let leader = Process::find(id);
         self.guard.add(id, leader.map_or(0, |leader| leader.born));
@@ -224,7 +231,7 @@ impl Children {
         wanted.then(|| self.token(slot, Pipe::Stdout))
     }
 
-    /// To the whole process group; a group that is gone is no error.
+    /// To the whole process group, and to those of the run who left it and their parents; a group that is gone is no error.
     pub fn kill(&mut self, run: RunId, kill: Kill) {
         let Some(child) = self.child(run) else { return };
         let group = child.pid;
@@ -234,12 +241,13 @@ impl Children {
         };
         for signal in signals {
             let _ = killpg(group, *signal);
+            self.orphans.signal(run, *signal);
         }
     }
 
     /// Executors that have ended since the last call. One SIGCHLD may stand for several, so every child is asked.
     pub fn exited(&mut self) -> Vec<(RunId, Exit)> {
-        self.guard.tend();
+        self.orphans.on_change();
         let mut exits = Vec::new();
         for child in self.slots.iter_mut().flatten().filter(|child| !child.exited) {
             let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
@@ -265,7 +273,20 @@ impl Children {
         leftover::end(groups, &self.instance);
     }
 
-    /// Closes what is left of the child's pipes and reaps it. It has ended.
+    /// When to call `tend`, from now on.
+    pub fn tend_in(&self) -> Option<Duration> {
+        self.orphans.look_in()
+    }
+
+    /// Looks after those whom no run waits for: orphans, and the guard.
+    pub fn tend(&mut self) {
+        if self.orphans.look_in() == Some(Duration::ZERO) {
+            self.guard.tend();
+            self.orphans.look(&mut self.guard, |run| !self.by_run.contains_key(&run));
+        }
+    }
+
+    /// Closes what is left of the child's pipes and reaps it. It has ended, and what it left behind ends now.
     pub fn release(&mut self, run: RunId) {
         let Some(slot) = self.by_run.remove(&run) else { return };
         let Some(child) = self.slots[slot].take() else {
@@ -278,14 +299,17 @@ impl Children {
         {
             log::error!("run {run}: reaping its process failed: {error}");
         }
+        self.orphans.forget(child.pid.as_raw());
+        self.orphans.on_change();
         self.free.push(slot);
     }
 
-    /// Kills every group that is still there; for the end of the program.
+    /// Kills every process that is still there; for the end of the program.
     pub fn kill_all(&mut self) {
         for child in self.slots.iter().flatten() {
             let _ = killpg(child.pid, Signal::SIGKILL);
         }
+        self.orphans.end_all(&self.guard);
     }
 
     fn child(&mut self, run: RunId) -> Option<&mut Child> {

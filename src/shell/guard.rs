@@ -3,8 +3,8 @@
 //! not its children.
 //!
 //! The agent tells the guard over a pipe who it is (`=INSTANCE`), which processes live (`+123/4567`, the number and the birth:
-//! leaders of executors' groups) and which do not any more (`-123`), a line each. The end of that pipe is the
-//! agent's end.
+//! leaders of executors' groups, and orphans) and which do not any more (`-123`), a line each. The end of that pipe is the
+//! agent's end. The guard is no ancestor of the executors, so it does not inherit their orphans; the agent does, and tells it.
 //!
 //! Who may signal the agent may signal its guard. One that was killed, that stands still or that does not read is replaced by
 //! another, which is told everything anew; and nobody ever waits for one without a deadline.
@@ -131,7 +131,7 @@ impl Guard {
         }
     }
 
-    /// It guards nothing any more.
+    /// It guards nothing any more. Whoever reaps orphans reaps it too.
     fn lose(&mut self, why: &str) {
         if let Some(running) = self.running.take() {
             log::warn!("the guard is lost: {why}; {UNGUARDED} before there is another");

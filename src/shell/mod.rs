@@ -1,6 +1,6 @@
 //! Every system call of the agent, and no decision: the reactor (`reactor`) between the engine and what it needs, which is
-//! `signals`, executors (`children`, with `launch`, `guard` and `leftover`), journals, the websocket (`channel`), posts
-//! (`workers`, `poster`, `batch`, `refused`, and later `resend`) and the way to the server (`server`, `enrol`, `net`). Where all
+//! `signals`, executors (`children`, with `launch`, `orphans`, `guard` and `leftover`), journals, the websocket (`channel`),
+//! posts (`workers`, `poster`, `batch`, `refused`, and later `resend`) and the way to the server (`server`, `enrol`, `net`). Where all
 //! that lasts is kept say `state_dir` and `directory`; what others could see or change says `exposure`; what they must not see
 //! `anew` and `environment` keep from them.
 
@@ -19,6 +19,7 @@ mod leftover;
 mod lock;
 pub mod net;
 mod null;
+mod orphans;
 mod poster;
 mod processes;
 mod reactor;

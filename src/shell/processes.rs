@@ -90,6 +90,18 @@ fn carried(id: i32, variable: &str) -> Option<Vec<u8>> {
     })
 }
 
+/// The children of this process, with those that have ended and nobody has waited for.
+///
+/// # Errors
+///
+/// Without /proc, or if the kernel keeps no such list (it is built without `CONFIG_PROC_CHILDREN`).
+pub fn children() -> io::Result<Vec<i32>> {
+    // Orphans become the first thread's, and nobody else starts a process here.
+    let own = std::process::id();
+    let text = fs::read_to_string(format!("/proc/self/task/{own}/children"))?;
+    Ok(text.split_ascii_whitespace().filter_map(|id| id.parse().ok()).collect())
+}
+
 /// What no other agent of this machine marks its processes with: of a state directory there is one, and one agent at a time
 /// works in it.
 pub fn instance(state_dir: &Directory) -> io::Result<String> {

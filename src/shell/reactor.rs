@@ -132,6 +132,7 @@ impl Reactor {
             }
             self.take_results();
             self.read_ready();
+            self.children.tend();
             self.engine.handle_timeout(self.now());
             self.perform_actions();
         }
@@ -152,8 +153,8 @@ impl Reactor {
         if self.link_is_ready || self.results_are_left || !self.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let deadline = self.engine.poll_timeout()?;
-        Some(deadline.saturating_sub(self.started.elapsed()))
+        let deadline = self.engine.poll_timeout().map(|deadline| deadline.saturating_sub(self.started.elapsed()));
+        [deadline, self.children.tend_in()].into_iter().flatten().min()
     }
 
     /// Gives every source that is ready one share of the turn, until the turn's bytes or its time are used up. Who had no share

@@ -116,21 +116,24 @@ fn nothing_of_a_group_that_was_ended_lives_on() {
     wait_descendants(&agent, before);
 }
 
-/// Two daemons: one in the executor's process group, one in a session of its own, which no signal to the group reaches.
+/// Three daemons: one in the executor's process group, one in a session of its own, which no signal to the group reaches, and
+/// one there that has taken the mark of its run off.
 #[test]
 fn a_daemon_that_keeps_the_output_open_is_not_waited_for() {
     let server = standin(Generation::SocketIo);
-    let own_session = format!("{}; setsid sleep 600 & {}", print("10.0.0.2"), print("10.0.0.3"));
+    let [own_session, bare] = ["setsid", "env -u FARADAY_AGENT_RUN setsid"]
+        .map(|start| format!("{}; {start} sleep 600 & {}", print("10.0.0.2"), print("10.0.0.3")));
     let builder = agent(&server, &format!("{}; sleep 600 &", print("10.0.0.1")));
-    let _agent = join(&server, builder.executor("own_session", &own_session, json!({})));
+    let builder = builder.executor("own_session", &own_session, json!({})).executor("bare", &bare, json!({}));
+    let _agent = join(&server, builder);
     let begin = Instant::now();
-    let ids = ["e", "own_session"].map(|name| server.run(name, json!({}), &["ws1"])[0]);
+    let ids = ["e", "own_session", "bare"].map(|name| server.run(name, json!({}), &["ws1"])[0]);
     let statuses = ids.map(|id| server.wait_over(id, SOON));
     assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
     let killed = "a process that it left behind held its output open and was killed";
-    let alive = "a process that it left behind, in another process group, holds its output open and lives on";
+    let alive = "a process that it left behind, without the mark of its run, holds its output open and lives on";
     for (status, (name, hosts, rest)) in
-        statuses.iter().zip([("e", "1 host", killed), ("own_session", "2 hosts", alive)])
+        statuses.iter().zip([("e", "1 host", killed), ("own_session", "2 hosts", killed), ("bare", "2 hosts", alive)])
     {
         let expected =
             format!("Executor {name} from agent1 finished successfully: exit code 0; {hosts} delivered; {rest}");
