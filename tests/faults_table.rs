@@ -15,6 +15,8 @@ mod messages;
 mod output;
 #[path = "faults_table/posting.rs"]
 mod posting;
+#[path = "faults_table/privacy.rs"]
+mod privacy;
 #[path = "faults_table/registering.rs"]
 mod registering;
 #[path = "faults_table/resending.rs"]

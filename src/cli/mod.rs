@@ -40,6 +40,7 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(asked: Run) -> ExitCode {
+    shell::hide_secrets();
     // Before anything else: a secret that is to be seen is to be seen for as short a time as can be.
     let hidden = registration::hide(&asked);
     if let Err(error) = logging::start(asked.log_level, asked.log_file.as_deref()) {
@@ -153,6 +154,7 @@ fn resend(asked: &Resend) -> ExitCode {
     if let Err(error) = logging::start(LevelFilter::Info, None) {
         complain(&format!("resend: writing to stderr: {error}"));
     }
+    shell::hide_secrets();
     let reading = format!("reading {}", asked.config.display());
     let settings = match config::read(&asked.config) {
         Ok((settings, _)) => settings,

@@ -185,6 +185,8 @@ pub fn main(input: impl BufRead) -> io::Result<()> {
         signals.add(signal);
     }
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signals), None)?;
+    // It has the agent's environment.
+    super::hide_secrets();
     let (told, instance) = survivors(input);
     sweep::end(&told, &instance);
     Ok(())

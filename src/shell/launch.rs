@@ -28,7 +28,7 @@ pub struct Launched {
     pub stderr: OwnedFd,
 }
 
-/// Starts `command` with this program's own environment and `env` over it.
+/// Starts `command` with this program's own environment, without its secrets, and `env` over it.
 pub fn shell<N, V>(command: &str, env: impl IntoIterator<Item = (N, V)>) -> io::Result<Launched>
 where
     N: AsRef<OsStr>,

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
+use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use rustls::ClientConfig;
 
@@ -81,7 +82,8 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
     let newest = journals.newest().map_err(|error| machine("reading the directory of journals", &error))?;
     let resumed = journals.resume().map_err(|error| machine("reading the journals of an earlier agent", &error))?;
     let server = Arc::new(Server::new(enrolment(settings, state, registration)?));
-    let instance = processes::instance(&state_dir).map_err(|error| machine("looking at the state directory", &error))?;
+    let instance =
+        processes::instance(&state_dir).map_err(|error| machine("looking at the state directory", &error))?;
     let (started, utc) = (Instant::now(), SystemTime::now());
     let profile = Profile {
         agent_name: settings.agent.name.clone(),
@@ -99,6 +101,13 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
     let parts = Parts { engine, started, server, signals, children, journals, state_dir };
     let reactor = Reactor::new(parts).map_err(|error| machine("setting up the event loop", &error))?;
     reactor.run().map_err(|error| machine("waiting for events", &error))
+}
+
+/// From now on nobody but root may look into this process: no debugger, no core dump, no `/proc/PID/environ` for others of its
+/// user, of whom an executor may be one. To be called before a secret is read. What this process starts is not hidden.
+pub fn hide_secrets() {
+    // prctl(2) knows no way in which this fails.
+    let _ = prctl::set_dumpable(false);
 }
 
 /// Whether the same may work later: the machine lacks files, processes or memory at present.
