@@ -51,7 +51,7 @@ impl Orphans {
             Ok(children)
         });
         if let Err(error) = &earlier {
-            log::warn!(
+            log::info!(
                 "orphans of executors cannot be watched ({error}): one that leaves its process group and changes its \
                  environment may live on when this agent ends; mount /proc to help it"
             );
