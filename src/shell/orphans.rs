@@ -33,7 +33,7 @@ pub struct Orphans {
     others: HashSet<i32>,
     /// Children that this process had before it became the agent, of whoever started it. They may live on.
     earlier: HashSet<i32>,
-    /// The run with which each is to end, whose mark it carries; none if it has taken that off, or was ended already.
+    /// The run with which each is to end, whose mark it carried when it was adopted; none if it had taken that off, or was ended.
     adopted: HashMap<i32, Option<RunId>>,
     /// Children that are to be looked at still.
     unseen: Vec<i32>,
@@ -111,9 +111,11 @@ impl Orphans {
                 guard.remove(child);
             } else if !self.earlier.contains(&child) {
                 let run = self.adopted.entry(child).or_insert_with(|| note(child, guard));
-                if run.is_some_and(&is_over) {
-                    end(child);
-                    (*run, ended) = (None, ended + 1);
+                if let Some(over) = run.take_if(|run| is_over(*run))
+                    && is_marked(child, over)
+                {
+                    let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+                    ended += 1;
                 }
             }
         }
@@ -125,9 +127,10 @@ impl Orphans {
         }
     }
 
-    /// To all that carry the mark of the run.
+    /// To those that carry the mark of the run, as many as fit into a turn; the rest ends when the run is over.
     pub fn signal(&self, run: RunId, signal: Signal) {
-        for child in self.adopted.iter().filter(|(_, of)| **of == Some(run)).map(|(child, _)| *child) {
+        let of_run = self.adopted.iter().filter(|(_, of)| **of == Some(run)).map(|(child, _)| *child);
+        for child in of_run.take(ORPHANS_PER_TURN_MAX).filter(|child| is_marked(*child, run)) {
             // A child of ours that only we reap, so the number is its own.
             let _ = kill(Pid::from_raw(child), signal);
         }
@@ -179,8 +182,9 @@ fn note(child: i32, guard: &mut Guard) -> Option<RunId> {
     run
 }
 
-fn end(child: i32) {
-    let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+/// Whether it still carries the mark: what takes it off (`env -u`) may have been adopted a moment before it did.
+fn is_marked(child: i32, run: RunId) -> bool {
+    Process::find(child).is_some_and(|process| process.run() == Some(run))
 }
 
 /// Reaps it if so. Of no child at all, and of one that a real-time signal has ended, waitpid(2) says something else.
