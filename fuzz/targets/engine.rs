@@ -149,8 +149,8 @@ impl Shell {
                     self.tell(Event::Frame(&text));
                 }
             }
-            2 => self.connect(input.byte() % 4 != 0, input.pick(&[Protocol::SocketIo, Protocol::WebSocket])),
-            3 => self.token(input.byte() % 2 == 0),
+            2 => self.connect(!input.one_in(4), input.pick(&[Protocol::SocketIo, Protocol::WebSocket])),
+            3 => self.token(input.one_in(2)),
             4 if self.is_linked => self.tell(Event::Pong(u32::from(input.byte()))),
             5 if std::mem::take(&mut self.is_linked) => {
                 self.tell(Event::LinkLost { words: "cut".to_owned(), close_reason: None });
@@ -161,12 +161,12 @@ impl Shell {
             }
             7 => self.print(input.byte(), DOCUMENT),
             8 => self.complain(input),
-            9 => self.close_pipe(input.byte(), input.byte() % 2 == 0),
+            9 => self.close_pipe(input.byte(), input.one_in(2)),
             10 => self.exit(input.byte(), i32::from(input.byte() % 3)),
             11 => self.post(input.byte().into(), input.pick(&STATUSES)),
-            12 => self.synced(input.byte() % 4 != 0),
-            13 => self.disk_fails = input.byte() % 2 == 0,
-            14 if input.byte() % 8 == 0 => self.tell(Event::Stop { signal: "SIGTERM" }),
+            12 => self.synced(!input.one_in(4)),
+            13 => self.disk_fails = input.one_in(2),
+            14 if input.one_in(8) => self.tell(Event::Stop { signal: "SIGTERM" }),
             _ => self.wait(input.pick(&PAUSES)),
         }
     }

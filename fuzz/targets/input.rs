@@ -25,6 +25,11 @@ impl<'i> Input<'i> {
         usize::from(self.byte()) % end
     }
 
+    /// One byte decides.
+    pub fn one_in(&mut self, number: u8) -> bool {
+        self.byte().is_multiple_of(number)
+    }
+
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }

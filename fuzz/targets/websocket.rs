@@ -11,7 +11,7 @@ use super::peer::{self, Speech};
 
 pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let upgrades = input.byte() % 8 != 0;
+    let upgrades = !input.one_in(8);
     let protocol = input.pick(&[ProtocolChoice::SocketIo, ProtocolChoice::WebSocket]);
     let server = peer::expect(Speech { upgrades, bytes: input.rest().to_vec() }, protocol);
     let mut dialled = match dial(&server, None, &Hint::default(), &peer::limits()) {
