@@ -112,6 +112,7 @@ pub fn instance(state_dir: &Directory) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -121,6 +122,11 @@ mod tests {
         command.env(RUN_VARIABLE, "12").env(INSTANCE_VARIABLE, "a-1").stdin(Stdio::piped());
         let mut child = command.spawn().expect("cat");
         let process = Process::find(child.id().cast_signed()).expect("a child of ours");
+        // For an instant after execve(2) has let the parent go on, the kernel shows no environment yet.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while process.run().is_none() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
         assert_eq!((process.run(), process.parent), (Some(RunId(12)), std::process::id().cast_signed()));
         assert!(process.carries(INSTANCE_VARIABLE, "a-1") && !process.carries(INSTANCE_VARIABLE, "a-12"));
         assert!(!process.carries("FARADAY_AGENT", "") && !process.carries(INSTANCE_VARIABLE, "a-"));
