@@ -7,12 +7,33 @@ use std::time::Duration;
 
 // The server: one message of the command channel.
 
+/// Executions, and so workspaces, of one RUN. Each costs the agent a delivery, and the server sends as many as somebody has ticked.
+pub const WORKSPACES_MAX: usize = 1_000;
+/// Arguments of one RUN, and as many options; no executor has a tenth of them.
+pub const ARGUMENTS_MAX: usize = 256;
+/// Names of executors, workspaces, arguments and options: the server itself keeps no longer ones.
+pub const NAME_BYTES_MAX: usize = 256;
+/// All variables that a RUN gives its executor together. execve(2) takes a quarter of the stack's limit, which is 2 MiB where
+/// nobody has changed it; the other half is for the agent's own environment.
+pub const ENV_BYTES_MAX: usize = 1 << 20;
+/// What is said of a RUN's arguments where people read it, in the server's list of commands and in each post: more would be
+/// repeated with every post.
+pub const PARAMS_BYTES_MAX: usize = 8 * 1024;
+/// A person reads a status in the cell of a table; the server stores any length.
+pub const MESSAGE_BYTES_MAX: usize = 8 * 1024;
+/// Mistakes of one RUN that are named; the others are counted.
+pub const PROBLEMS_MAX: usize = 16;
+
 // The server: what it can repeat on the command channel, for each turn of the reactor.
 
 /// Messages that are handled in one turn, so that no other source waits for a server that talks without end.
 pub const FRAMES_PER_TURN_MAX: usize = 64;
 
 // The server: runs, and what it is owed for them.
+
+/// Executions of refused RUNs that one executor is remembered for until the server has heard of them, 20 bytes each at most in a
+/// status: a server takes frames of up to 1 MB.
+pub const REFUSED_IDS_MAX: usize = 10_000;
 
 // The server: answers over HTTP.
 
@@ -69,6 +90,8 @@ pub const TAGS_BYTES_MAX: usize = 1024;
 
 // Texts of others in logs, statuses and files.
 
+/// What of a message is repeated: enough to recognize it.
+pub const EXCERPT_BYTES_MAX: usize = 200;
 /// Options of a RUN that nobody documents, by name in one line of the log; the others are counted. A person who mistyped one sees it.
 pub const OPTIONS_NAMED_MAX: usize = 8;
 

@@ -2,12 +2,14 @@
 //! the type says so.
 
 use faraday_agent::official;
+use faraday_agent::proto::json::Json;
 use faraday_agent::proto::message::RunCommand;
 use faraday_agent::proto::param::{Param, ParamType};
-use serde_json::Value;
 
 pub fn run(bytes: &[u8]) {
-    let Ok(value) = serde_json::from_slice::<Value>(bytes) else { return };
+    let Some(json) = std::str::from_utf8(bytes).ok().and_then(|text| Json::parse(text).ok()) else { return };
+    let _ = RunCommand::parse(json);
+    let Some(value) = json.value() else { return };
     for kind in ParamType::ALL {
         let param = Param {
             name: "X".to_owned(),
@@ -30,5 +32,4 @@ pub fn run(bytes: &[u8]) {
             }
         }
     }
-    let _ = RunCommand::parse(value);
 }

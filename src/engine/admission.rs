@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::bounds::OPTIONS_NAMED_MAX;
+use crate::bounds::{ENV_BYTES_MAX, EXCERPT_BYTES_MAX, OPTIONS_NAMED_MAX, PROBLEMS_MAX};
 use crate::config::settings::Secret;
 use crate::proto::bulk::params_text;
 use crate::proto::excerpt::excerpt;
+use crate::proto::json::Json;
 use crate::proto::message::RunCommand;
-use crate::proto::param::{Argument, ENV_PREFIX};
+use crate::proto::param::{Argument, ENV_PREFIX, ENV_STRING_BYTES_MAX};
 
 use super::executor::Executor;
 
@@ -26,9 +27,6 @@ const OPTIONS: [&str; 8] = [
     "MAX_SEVERITY",
 ];
 
-/// As much of a name that nobody here knows is repeated.
-const NAME_CHARS_MAX: usize = 80;
-
 /// What a run needs beyond its executor.
 #[derive(Debug)]
 pub struct Admitted {
@@ -36,6 +34,8 @@ pub struct Admitted {
     pub env: Vec<(String, Secret)>,
     /// For the command record on the server: `k=v, …` without passwords.
     pub params: String,
+    /// The values of passwords, by the names of their arguments.
+    pub secrets: Map<String, Value>,
 }
 
 /// The executor that the RUN names, or the sentence that says why there is none.
@@ -51,7 +51,7 @@ pub fn find<'e>(
         let known: Vec<&str> = executors.iter().map(|executor| executor.name.as_str()).collect();
         format!(
             "The selected executor {} does not exist in {agent_name} agent; it has: {}",
-            excerpt(name, NAME_CHARS_MAX),
+            excerpt(name, EXCERPT_BYTES_MAX),
             known.join(", ")
         )
     })
@@ -60,23 +60,59 @@ pub fn find<'e>(
 /// Checks the RUN against its executor.
 pub fn admit(command: &RunCommand, executor: &Executor) -> Result<Admitted, String> {
     let mut problems = missing(command, executor);
-    let mut args = Vec::new();
-    for (name, value) in given(&command.args) {
+    let (mut args, mut secrets) = (Vec::new(), Map::new());
+    for (name, json) in given(&command.args) {
         let Some(param) = executor.params.iter().find(|param| param.name == *name) else {
-            let name = excerpt(name, NAME_CHARS_MAX);
+            let name = excerpt(name, EXCERPT_BYTES_MAX);
             problems.push(format!("unexpected argument {name}; {} takes: {}", executor.name, names(executor)));
             continue;
         };
-        match param.check(value) {
-            Ok(text) => args.push(Argument { name: name.clone(), text, secret: param.is_secret() }),
+        match value(name, *json).and_then(|value| Ok((param.check(&value)?, value))) {
+            Ok((text, value)) => {
+                args.push(Argument { name: name.clone(), text, secret: param.is_secret() });
+                if param.is_secret() {
+                    secrets.insert(name.clone(), value);
+                }
+            }
             Err(problem) => problems.push(problem),
         }
     }
     let options = options(&command.plugin_args, &executor.name, &mut problems);
-    if !problems.is_empty() {
-        return Err(format!("Executor {} was not started: {}", executor.name, problems.join("; ")));
+    let params = params_text(&args);
+    let env = environment(args, options);
+    let bytes: usize = env.iter().map(|(name, value)| name.len() + value.reveal().len() + "=\0".len()).sum();
+    if bytes > ENV_BYTES_MAX {
+        let all = format!("its arguments and options take {bytes} bytes together");
+        problems.push(format!("{all}, but an environment holds {ENV_BYTES_MAX}; split it over several runs"));
     }
-    Ok(Admitted { params: params_text(&args), env: environment(args, options, executor) })
+    if !problems.is_empty() {
+        return Err(format!("Executor {} was not started: {}", executor.name, joined(&problems)));
+    }
+    let env = env.into_iter().chain(executor.varenvs.iter().cloned()).collect();
+    Ok(Admitted { params, env, secrets })
+}
+
+fn joined(problems: &[String]) -> String {
+    let shown = problems[..problems.len().min(PROBLEMS_MAX)].join("; ");
+    match problems.len().saturating_sub(PROBLEMS_MAX) {
+        0 => shown,
+        more => format!("{shown}; and {more} more problems"),
+    }
+}
+
+/// One value as a tree, which is small because an environment variable is.
+fn value(name: &str, json: Json) -> Result<Value, String> {
+    let bytes = json.text_bytes_min();
+    if bytes > ENV_STRING_BYTES_MAX {
+        let takes = format!("{} takes {bytes} bytes", excerpt(name, EXCERPT_BYTES_MAX));
+        return Err(format!(
+            "{takes}, but an environment variable holds {ENV_STRING_BYTES_MAX}; split it over several runs"
+        ));
+    }
+    json.value().ok_or_else(|| {
+        let name = excerpt(name, EXCERPT_BYTES_MAX);
+        format!("{name} holds a number out of range, half a character or lists in lists without end; take that out")
+    })
 }
 
 fn missing(command: &RunCommand, executor: &Executor) -> Vec<String> {
@@ -87,8 +123,8 @@ fn missing(command: &RunCommand, executor: &Executor) -> Vec<String> {
 }
 
 /// An argument that is null was not given.
-fn given(args: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
-    args.iter().filter(|(_, value)| !value.is_null())
+fn given<'c, 'm>(args: &'c [(String, Json<'m>)]) -> impl Iterator<Item = &'c (String, Json<'m>)> {
+    args.iter().filter(|(_, json)| !json.is_null())
 }
 
 fn names(executor: &Executor) -> String {
@@ -99,20 +135,19 @@ fn names(executor: &Executor) -> String {
 /// The options of a run as the executor sees them. Null and empty ones are not set; false is, because leaving it out would mean
 /// the option's default. One under any other name is left out: no executor counts on it, and whatever an executor runs finds it
 /// in its environment.
-fn options(
-    plugin_args: &Map<String, Value>,
-    executor: &str,
-    problems: &mut Vec<String>,
-) -> Vec<(&'static str, String)> {
+fn options(plugin_args: &[(String, Json)], executor: &str, problems: &mut Vec<String>) -> Vec<(&'static str, String)> {
     let (mut options, mut unknown) = (Vec::new(), Vec::new());
-    for (name, value) in plugin_args {
-        let Some(text) = option_text(value) else { continue };
-        match OPTIONS.into_iter().find(|option| option.eq_ignore_ascii_case(name)) {
-            None => unknown.push(name.as_str()),
-            Some(option) if text.contains(char::is_control) => {
+    for (name, json) in given(plugin_args) {
+        let Some(option) = OPTIONS.into_iter().find(|option| option.eq_ignore_ascii_case(name)) else {
+            unknown.push(name.as_str());
+            continue;
+        };
+        match value(option, *json).map(|value| option_text(&value)) {
+            Err(problem) => problems.push(format!("option {problem}")),
+            Ok(Some(text)) if text.contains(char::is_control) => {
                 problems.push(format!("option {option} holds a control character, such as a line break; remove it"));
             }
-            Some(option) => options.push((option, text)),
+            Ok(text) => options.extend(text.map(|text| (option, text))),
         }
     }
     warn_of_unknown(&unknown, executor);
@@ -120,7 +155,8 @@ fn options(
 }
 
 fn warn_of_unknown(options: &[&str], executor: &str) {
-    let named: Vec<String> = options.iter().take(OPTIONS_NAMED_MAX).map(|name| excerpt(name, NAME_CHARS_MAX)).collect();
+    let named: Vec<String> =
+        options.iter().take(OPTIONS_NAMED_MAX).map(|name| excerpt(name, EXCERPT_BYTES_MAX)).collect();
     let more = match options.len() - named.len() {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -142,8 +178,8 @@ fn option_text(value: &Value) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-fn environment(args: Vec<Argument>, options: Vec<(&str, String)>, executor: &Executor) -> Vec<(String, Secret)> {
+fn environment(args: Vec<Argument>, options: Vec<(&str, String)>) -> Vec<(String, Secret)> {
     let args = args.into_iter().map(|arg| (format!("{ENV_PREFIX}{}", arg.name.to_uppercase()), Secret::new(arg.text)));
     let options = options.into_iter().map(|(name, text)| (format!("AGENT_CONFIG_{name}"), Secret::new(text)));
-    args.chain(options).chain(executor.varenvs.iter().cloned()).collect()
+    args.chain(options).collect()
 }

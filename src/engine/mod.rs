@@ -268,7 +268,7 @@ impl Engine {
         }
     }
 
-    fn on_news(&mut self, news: Option<News>) {
+    fn on_news(&mut self, news: Option<News<'_>>) {
         match news {
             None => {}
             Some(News::Joined) => {
@@ -315,7 +315,7 @@ impl Engine {
         self.quit();
     }
 
-    fn on_run_command(&mut self, command: RunCommand) {
+    fn on_run_command(&mut self, command: RunCommand<'_>) {
         let found = match self.stopping {
             Some(_) => Err(format!("The agent {} is stopping and starts nothing any more", self.agent_name)),
             None => admission::find(&command, &self.executors, &self.agent_name),

@@ -101,13 +101,13 @@ pub struct Run {
 impl Run {
     pub fn new(
         id: RunId,
-        command: RunCommand,
+        command: RunCommand<'_>,
         executor: Arc<Executor>,
         admitted: Admitted,
         agent_name: Arc<str>,
         agenda: &Agenda,
     ) -> Run {
-        let redactor = Redactor::new(&executor, &command.args);
+        let redactor = Redactor::new(&executor, &admitted.secrets);
         Run {
             id,
             executor,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::bounds::EXCERPT_BYTES_MAX;
 use crate::config::settings::Secret;
 use crate::proto::channel::{Heard, Protocol};
 use crate::proto::excerpt::excerpt;
@@ -29,14 +30,14 @@ const RECONNECT_MAX: Duration = Duration::from_secs(60);
 
 /// What the rest of the engine has to know.
 #[derive(Debug)]
-pub enum News {
+pub enum News<'m> {
     /// From now on statuses can be sent.
     Joined,
     /// Nothing that was sent and not acknowledged can be counted on.
     Lost,
     /// The server has said no for good.
     Refused(String),
-    Run(RunCommand),
+    Run(RunCommand<'m>),
     BadRun(BadRun),
     /// The status of that number has arrived.
     Acked(u32),
@@ -127,7 +128,7 @@ impl Session {
         }
     }
 
-    pub fn on_connect_failed(&mut self, failure: Failure, agenda: &mut Agenda) -> Option<News> {
+    pub fn on_connect_failed(&mut self, failure: Failure, agenda: &mut Agenda) -> Option<News<'static>> {
         if failure.fatal {
             self.fall(agenda);
             return Some(News::Refused(failure.words));
@@ -137,7 +138,7 @@ impl Session {
     }
 
     /// There is no token for another join. It may come late, when the connection that it was for is gone.
-    pub fn on_token_failed(&mut self, failure: Failure, agenda: &mut Agenda) -> Option<News> {
+    pub fn on_token_failed(&mut self, failure: Failure, agenda: &mut Agenda) -> Option<News<'static>> {
         match self.state {
             State::Renewing if failure.fatal => Some(News::Refused(failure.words)),
             State::Renewing => self.give_up(&failure.words, agenda),
@@ -152,14 +153,21 @@ impl Session {
         }
     }
 
-    pub fn on_link_lost(&mut self, words: &str, close_reason: Option<&str>, agenda: &mut Agenda) -> Option<News> {
+    pub fn on_link_lost(
+        &mut self,
+        words: &str,
+        close_reason: Option<&str>,
+        agenda: &mut Agenda,
+    ) -> Option<News<'static>> {
         match self.state {
             State::Down | State::Dialling | State::Gone => return None,
             State::Leaving => return Some(self.go(agenda)),
             State::Opening | State::Joining { .. } | State::Renewing | State::Joined => {}
         }
         let words = match close_reason {
-            Some(reason) if !reason.is_empty() => format!("the server closed the connection: {}", excerpt(reason, 200)),
+            Some(reason) if !reason.is_empty() => {
+                format!("the server closed the connection: {}", excerpt(reason, EXCERPT_BYTES_MAX))
+            }
             _ => words.to_owned(),
         };
         self.retry(&words, agenda);
@@ -167,7 +175,7 @@ impl Session {
     }
 
     /// A text frame.
-    pub fn on_frame(&mut self, frame: &str, agenda: &mut Agenda) -> Option<News> {
+    pub fn on_frame<'m>(&mut self, frame: &'m str, agenda: &mut Agenda) -> Option<News<'m>> {
         agenda.timers.clear(Timer::Pong);
         match self.protocol.hear(frame) {
             Heard::Opened { ping_interval, ping_timeout } => self.on_opened(ping_interval + ping_timeout, agenda),
@@ -226,7 +234,7 @@ impl Session {
         }
     }
 
-    fn on_ack(&mut self, number: u64, agenda: &mut Agenda) -> Option<News> {
+    fn on_ack(&mut self, number: u64, agenda: &mut Agenda) -> Option<News<'static>> {
         let number = u32::try_from(number).ok()?;
         match &mut self.state {
             State::Joining { number: join, refused } if *join == number => match refused.take() {
@@ -238,7 +246,7 @@ impl Session {
     }
 
     /// On the raw channel nothing is acknowledged; a pong after a message shows that the server has read it.
-    pub fn on_pong(&mut self, number: u32, agenda: &mut Agenda) -> Option<News> {
+    pub fn on_pong(&mut self, number: u32, agenda: &mut Agenda) -> Option<News<'static>> {
         agenda.timers.clear(Timer::Pong);
         if self.state == State::Joined && number == 0 {
             // Only a link that has held for a while is a success; one that falls at once is tried again ever more slowly.
@@ -254,7 +262,7 @@ impl Session {
         }
     }
 
-    fn on_join_refused(&mut self, reason: &str, agenda: &mut Agenda) -> Option<News> {
+    fn on_join_refused(&mut self, reason: &str, agenda: &mut Agenda) -> Option<News<'static>> {
         if self.joins >= JOINS_MAX {
             return self.give_up(&format!("the server refused {JOINS_MAX} joins: {reason}"), agenda);
         }
@@ -266,7 +274,7 @@ impl Session {
     }
 
     /// One of the session's timers is due.
-    pub fn on_timer(&mut self, timer: Timer, agenda: &mut Agenda) -> Option<News> {
+    pub fn on_timer(&mut self, timer: Timer, agenda: &mut Agenda) -> Option<News<'static>> {
         match timer {
             Timer::Connect => self.dial(agenda),
             Timer::Handshake => return self.give_up("the server did not finish the handshake", agenda),
@@ -291,7 +299,7 @@ impl Session {
     }
 
     /// Says goodbye; `News::Gone` follows, at once if there is nobody to say it to.
-    pub fn leave(&mut self, reason: &str, agenda: &mut Agenda) -> Option<News> {
+    pub fn leave(&mut self, reason: &str, agenda: &mut Agenda) -> Option<News<'static>> {
         match self.state {
             State::Leaving | State::Gone => return None,
             State::Joined => {}
@@ -321,14 +329,14 @@ impl Session {
         }
     }
 
-    fn joined(&mut self, agenda: &mut Agenda) -> News {
+    fn joined(&mut self, agenda: &mut Agenda) -> News<'static> {
         self.state = State::Joined;
         agenda.timers.clear(Timer::Handshake);
         log::info!("joined over {:?}; ready to run {} executors", self.protocol, self.offers.len());
         News::Joined
     }
 
-    fn give_up(&mut self, words: &str, agenda: &mut Agenda) -> Option<News> {
+    fn give_up(&mut self, words: &str, agenda: &mut Agenda) -> Option<News<'static>> {
         agenda.act(Action::Disconnect);
         if self.state == State::Leaving {
             return Some(self.go(agenda));
@@ -348,7 +356,7 @@ impl Session {
         }
     }
 
-    fn go(&mut self, agenda: &mut Agenda) -> News {
+    fn go(&mut self, agenda: &mut Agenda) -> News<'static> {
         self.fall(agenda);
         self.state = State::Gone;
         News::Gone

@@ -18,6 +18,7 @@ use super::resume::Resumed;
 use super::{DiskLimits, Engine, Profile};
 use crate::bounds::{POST_SLOW_AFTER, POSTS_AT_ONCE_MAX, POSTS_PER_WORKSPACE_MAX, WORKERS_MAX};
 
+mod bounds;
 mod deliveries;
 mod journals;
 mod once_wrong;

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
 
+use crate::bounds::PARAMS_BYTES_MAX;
+
+use super::excerpt::bounded;
 use super::param::Argument;
 
 mod answer;
@@ -127,10 +130,10 @@ pub fn start_date(utc: SystemTime) -> String {
     )
 }
 
-/// `k=v, k2=v2` in the order of the RUN, secrets left out entirely.
+/// `k=v, k2=v2` in the order of the RUN, secrets left out entirely, cut where it is too much for every post to repeat.
 pub fn params_text(args: &[Argument]) -> String {
     let shown: Vec<String> = args.iter().filter(|a| !a.secret).map(|a| format!("{}={}", a.name, a.text)).collect();
-    shown.join(", ")
+    bounded(shown.join(", "), PARAMS_BYTES_MAX)
 }
 
 #[cfg(test)]

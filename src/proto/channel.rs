@@ -17,7 +17,7 @@ pub enum Protocol {
 
 /// What one text frame of the server means.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Heard {
+pub enum Heard<'m> {
     /// Engine.IO is open: the server pings every `ping_interval`; one that is `ping_timeout` late means a dead link.
     /// Both are within a second and a day.
     Opened {
@@ -26,13 +26,13 @@ pub enum Heard {
     },
     /// The namespace has let us in; time to join.
     Connected,
-    /// The namespace has not, in the server's words.
+    /// The namespace has not, in an excerpt of the server's words.
     ConnectRefused(String),
     /// To be answered with [`Protocol::pong`].
     Ping,
     /// The server has handled the event that was sent with this id.
     Ack(u64),
-    Run(RunCommand),
+    Run(RunCommand<'m>),
     /// A RUN that cannot be carried out; the server can be told where ids are known.
     BadRun(BadRun),
     /// The `disconnect` event and its reason. The server broadcasts it, so it may be meant for somebody else.
@@ -61,8 +61,8 @@ impl Protocol {
         }
     }
 
-    /// Reads one text frame; whatever it holds, there is an answer.
-    pub fn hear(self, frame: &str) -> Heard {
+    /// Reads one text frame; whatever it holds, there is an answer, in time and memory that its length bounds.
+    pub fn hear(self, frame: &str) -> Heard<'_> {
         match self {
             Protocol::SocketIo => socketio::hear(frame),
             Protocol::WebSocket => websocket::hear(frame),
@@ -116,13 +116,13 @@ impl Protocol {
     }
 }
 
-impl Heard {
+impl<'m> Heard<'m> {
     /// Something for the log alone.
-    pub(super) fn odd(note: impl Into<String>) -> Heard {
+    pub(super) fn odd(note: impl Into<String>) -> Heard<'m> {
         Heard::Odd { note: note.into(), reply: None }
     }
 
-    pub(super) fn from_run(parsed: Result<RunCommand, BadRun>) -> Heard {
+    pub(super) fn from_run(parsed: Result<RunCommand<'m>, BadRun>) -> Heard<'m> {
         match parsed {
             Ok(command) => Heard::Run(command),
             Err(bad) => Heard::BadRun(bad),

@@ -1,27 +1,31 @@
 //! What the two sides tell each other, whichever command channel carries it: RUN, RUN_STATUS and what JOIN_AGENT offers.
 //! Must not know frames or events (the codecs beside it do) nor judge arguments (`param` does).
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use super::excerpt::cut;
+use crate::bounds::{
+    ARGUMENTS_MAX, EXCERPT_BYTES_MAX, MESSAGE_BYTES_MAX, NAME_BYTES_MAX, REFUSED_IDS_MAX, WORKSPACES_MAX,
+};
+
+use super::excerpt::{bounded, excerpt};
+use super::json::Json;
 use super::param::Param;
 
-/// A status message is cut here. The server stores any length, but refuses frames above 1 MB, and a person reads it in a table cell.
-pub const MESSAGE_BYTES_MAX: usize = 8 * 1024;
-
-/// The server's command to run an executor.
+/// The server's command to run an executor. Its arguments are pieces of the message that it came in.
 #[derive(Clone, PartialEq)]
-pub struct RunCommand {
+pub struct RunCommand<'m> {
+    /// No two alike.
     pub execution_ids: Vec<i64>,
     /// As many as `execution_ids`; `workspaces[i]` belongs to `execution_ids[i]`. None at all means: run, and post nothing.
     pub workspaces: Vec<String>,
     /// `None` where the server named no executor, which is for the agent to refuse.
     pub executor: Option<String>,
-    /// Unchecked, in the order in which the server sent them. May hold passwords.
-    pub args: Map<String, Value>,
-    pub plugin_args: Map<String, Value>,
+    /// Unchecked, in the order in which the server sent them, no name twice. May hold passwords.
+    pub args: Vec<(String, Json<'m>)>,
+    pub plugin_args: Vec<(String, Json<'m>)>,
 }
 
 /// A RUN that cannot be carried out, with what is known of it, so that the server can be told.
@@ -57,21 +61,25 @@ pub struct ExecutorOffer {
     pub tool: String,
 }
 
-impl RunCommand {
+impl<'m> RunCommand<'m> {
     /// Reads the object of a RUN. Missing or null `args`, `plugin_args` and `executor` are as good as empty.
-    /// All that is wrong is reported at once.
-    pub fn parse(message: Value) -> Result<RunCommand, BadRun> {
-        let Value::Object(mut fields) = message else {
-            let problem = format!("RUN is {}, not an object", kind(&message));
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong at once, in a bounded text, with as many ids as can be remembered.
+    pub fn parse(message: Json<'m>) -> Result<RunCommand<'m>, BadRun> {
+        let names = ["execution_ids", "workspaces", "executor", "args", "plugin_args"];
+        let Some(fields) = message.fields(names) else {
+            let problem = format!("RUN is {}, not an object", message.kind());
             return Err(BadRun { execution_ids: Vec::new(), executor: None, problem });
         };
-        let mut take = |key: &str| fields.get_mut(key).map(Value::take).unwrap_or_default();
+        let [ids, workspaces, executor, args, plugin_args] = fields.map(|field| field.unwrap_or(Json::NULL));
         let mut problems = Vec::new();
-        let execution_ids = list(take("execution_ids"), "execution_ids", "integers", as_id, &mut problems);
-        let workspaces = list(take("workspaces"), "workspaces", "names of workspaces", as_workspace, &mut problems);
-        let executor = name(take("executor"), &mut problems);
-        let args = object(take("args"), "args", &mut problems);
-        let plugin_args = object(take("plugin_args"), "plugin_args", &mut problems);
+        let execution_ids = execution_ids(ids, &mut problems);
+        let workspaces = list(workspaces, "workspaces", WORKSPACES, workspace, WORKSPACES_MAX, &mut problems);
+        let executor = name(executor, &mut problems);
+        let args = named(args, "args", &mut problems);
+        let plugin_args = named(plugin_args, "plugin_args", &mut problems);
         // One list longer than the other would leave a workspace without results or an execution without an end.
         if problems.is_empty() && execution_ids.len() != workspaces.len() {
             problems.push(format!("{} execution_ids for {} workspaces", execution_ids.len(), workspaces.len()));
@@ -85,14 +93,15 @@ impl RunCommand {
 }
 
 /// Names of arguments, never their values: any of them may be a password.
-impl fmt::Debug for RunCommand {
+impl fmt::Debug for RunCommand<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |arguments: &[(String, Json)]| arguments.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         f.debug_struct("RunCommand")
             .field("execution_ids", &self.execution_ids)
             .field("workspaces", &self.workspaces)
             .field("executor", &self.executor)
-            .field("args", &self.args.keys().collect::<Vec<_>>())
-            .field("plugin_args", &self.plugin_args.keys().collect::<Vec<_>>())
+            .field("args", &names(&self.args))
+            .field("plugin_args", &names(&self.plugin_args))
             .finish()
     }
 }
@@ -101,18 +110,13 @@ impl RunStatus {
     /// The RUN_STATUS object with all of its keys. The server drops a status whose text holds U+0000 without a word, so it goes.
     pub(super) fn object(&self) -> Value {
         let message = self.message.replace('\0', "");
-        let shown = if message.len() > MESSAGE_BYTES_MAX {
-            format!("{}…", cut(&message, MESSAGE_BYTES_MAX))
-        } else {
-            message
-        };
         json!({
             "action": "RUN_STATUS",
             "execution_ids": self.execution_ids,
             "executor_name": self.executor_name.replace('\0', ""),
             "running": self.running,
             "successful": self.successful,
-            "message": shown,
+            "message": bounded(message, MESSAGE_BYTES_MAX),
         })
     }
 }
@@ -128,70 +132,110 @@ impl ExecutorOffer {
     }
 }
 
-/// What a JSON value is, for a person; says nothing of its content.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
+const IDS: &str = "integers";
+const WORKSPACES: &str = "names of workspaces (text of 1 to 256 bytes without control characters)";
+const _: () = assert!(NAME_BYTES_MAX == 256, "people are told the number");
 
-/// The usable entries of a list; each that is not becomes a problem, so that what is known can still be reported.
-fn list<T>(
-    value: Value,
+/// The usable entries of a list, as many as may be kept; whatever is wrong with the others becomes a problem.
+fn list<'m, T>(
+    value: Json<'m>,
     key: &str,
     expected: &str,
-    read: fn(&Value) -> Option<T>,
+    read: fn(Json<'m>) -> Option<T>,
+    kept_max: usize,
     problems: &mut Vec<String>,
 ) -> Vec<T> {
-    let Value::Array(entries) = value else {
-        problems.push(match value {
-            Value::Null => format!("{key} is missing"),
-            other => format!("{key} is {}, not a list of {expected}", kind(&other)),
+    let (mut kept, mut count, mut bad) = (Vec::new(), 0, 0);
+    let is_list = value.each_item(|item| {
+        count += 1;
+        match read(item) {
+            Some(entry) if kept.len() < kept_max => kept.push(entry),
+            Some(_) => {}
+            None => bad += 1,
+        }
+    });
+    if !is_list {
+        problems.push(match value.is_null() {
+            true => format!("{key} is missing"),
+            false => format!("{key} is {}, not a list of {expected}", value.kind()),
         });
-        return Vec::new();
-    };
-    let good: Vec<T> = entries.iter().filter_map(read).collect();
-    if good.len() < entries.len() {
-        problems.push(format!("{key} has {} entries that are not {expected}", entries.len() - good.len()));
     }
-    good
+    if bad > 0 {
+        problems.push(format!("{key} has {bad} entries that are not {expected}"));
+    }
+    if count > WORKSPACES_MAX {
+        problems.push(format!("{key} has {count} entries, more than {WORKSPACES_MAX}; split it over several runs"));
+    }
+    kept
 }
 
-/// Ids are whole JSON numbers: no server sends them as text, and the server ignores a status that does.
-fn as_id(value: &Value) -> Option<i64> {
-    value.as_i64()
+/// More of them than a run may have are kept, so that all of them can be told of its end.
+fn execution_ids(value: Json, problems: &mut Vec<String>) -> Vec<i64> {
+    // Ids are whole JSON numbers: no server sends them as text, and the server ignores a status that does.
+    let mut ids = list(value, "execution_ids", IDS, Json::number, REFUSED_IDS_MAX, problems);
+    let (count, mut seen) = (ids.len(), BTreeSet::new());
+    ids.retain(|id| seen.insert(*id));
+    if ids.len() < count {
+        problems.push(format!("execution_ids has {} entries that repeat others", count - ids.len()));
+    }
+    ids
 }
 
 /// A dot or two is no workspace but a step in a path, which something on the way to the server would take.
-fn as_workspace(value: &Value) -> Option<String> {
-    value.as_str().filter(|name| !matches!(*name, "" | "." | "..")).map(str::to_owned)
+fn workspace(value: Json) -> Option<String> {
+    value.string().filter(|name| is_name(name) && !matches!(&**name, "." | "..")).map(Into::into)
 }
 
-fn name(value: Value, problems: &mut Vec<String>) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text).filter(|text| !text.is_empty()),
-        other => {
-            problems.push(format!("executor is {}, not a name", kind(&other)));
-            None
-        }
-    }
+fn is_name(text: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control)
 }
 
-fn object(value: Value, key: &str, problems: &mut Vec<String>) -> Map<String, Value> {
-    match value {
-        Value::Null => Map::new(),
-        Value::Object(fields) => fields,
-        other => {
-            problems.push(format!("{key} is {}, not an object", kind(&other)));
-            Map::new()
+fn name(value: Json, problems: &mut Vec<String>) -> Option<String> {
+    let Some(text) = value.string() else {
+        if !value.is_null() {
+            problems.push(format!("executor is {}, not a name", value.kind()));
         }
+        return None;
+    };
+    if text.is_empty() || is_name(&text) {
+        return Some(text.into_owned()).filter(|text| !text.is_empty());
     }
+    problems.push(not_a_name("executor is", &text));
+    None
+}
+
+fn not_a_name(what: &str, text: &str) -> String {
+    let shown = excerpt(text, EXCERPT_BYTES_MAX);
+    format!("{what} {shown:?}, which is no name (1 to {NAME_BYTES_MAX} bytes without control characters)")
+}
+
+/// The entries of an object, as many as may be kept, no name twice.
+fn named<'m>(value: Json<'m>, key: &str, problems: &mut Vec<String>) -> Vec<(String, Json<'m>)> {
+    let (mut kept, mut count): (Vec<(String, Json)>, usize) = (Vec::new(), 0);
+    let mut first = None;
+    let is_object = value.each_entry(|name, value| {
+        count += 1;
+        if count > ARGUMENTS_MAX {
+            return;
+        }
+        let problem = match name.string() {
+            None => format!("{key} has a name with half a character in it"),
+            Some(name) if !is_name(&name) => not_a_name(&format!("{key} has"), &name),
+            Some(name) if kept.iter().any(|(other, _)| *other == *name) => {
+                format!("{key} has {} twice", excerpt(&name, EXCERPT_BYTES_MAX))
+            }
+            Some(name) => return kept.push((name.into_owned(), value)),
+        };
+        first.get_or_insert(problem);
+    });
+    if !is_object && !value.is_null() {
+        problems.push(format!("{key} is {}, not an object", value.kind()));
+    }
+    if count > ARGUMENTS_MAX {
+        problems.push(format!("{key} has {count} entries, more than {ARGUMENTS_MAX}"));
+    }
+    problems.extend(first);
+    kept
 }
 
 #[cfg(test)]

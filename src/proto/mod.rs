@@ -5,6 +5,7 @@
 pub mod bulk;
 pub mod channel;
 pub mod excerpt;
+pub mod json;
 pub mod manifest;
 pub mod message;
 pub mod param;

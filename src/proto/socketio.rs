@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::bounds::EXCERPT_BYTES_MAX;
+
 use super::channel::Heard;
 use super::excerpt::excerpt;
-use super::message::{ExecutorOffer, RunCommand, RunStatus, kind};
+use super::json::Json;
+use super::message::{ExecutorOffer, RunCommand, RunStatus};
 
 /// Engine.IO's answer to a ping.
 pub(super) const PONG: &str = "3";
@@ -18,10 +21,7 @@ const NAMESPACE: &str = "/dispatcher";
 const PING_MS_MIN: u64 = 1_000;
 const PING_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
-/// Characters of the server's words that are repeated in a log line.
-const WORDS_CHARS_MAX: usize = 300;
-
-pub(super) fn hear(frame: &str) -> Heard {
+pub(super) fn hear(frame: &str) -> Heard<'_> {
     let mut chars = frame.chars();
     let packet = chars.next();
     let rest = chars.as_str();
@@ -36,19 +36,20 @@ pub(super) fn hear(frame: &str) -> Heard {
     }
 }
 
-fn opened(json: &str) -> Heard {
-    let announced: Value = serde_json::from_str(json).unwrap_or_default();
-    let millis = |key: &str| {
-        let ms = announced.get(key)?.as_u64()?;
-        Some(Duration::from_millis(ms.clamp(PING_MS_MIN, PING_MS_MAX)))
-    };
-    match (millis("pingInterval"), millis("pingTimeout")) {
-        (Some(ping_interval), Some(ping_timeout)) => Heard::Opened { ping_interval, ping_timeout },
+fn opened(json: &str) -> Heard<'_> {
+    let announced = Json::parse(json).unwrap_or(Json::NULL).fields(["pingInterval", "pingTimeout"]).unwrap_or_default();
+    match announced.map(|field| field.and_then(millis)) {
+        [Some(ping_interval), Some(ping_timeout)] => Heard::Opened { ping_interval, ping_timeout },
         _ => Heard::odd("an Engine.IO open packet without pingInterval and pingTimeout"),
     }
 }
 
-fn message(text: &str) -> Heard {
+fn millis(number: Json) -> Option<Duration> {
+    let ms: u64 = number.number()?;
+    Some(Duration::from_millis(ms.clamp(PING_MS_MIN, PING_MS_MAX)))
+}
+
+fn message(text: &str) -> Heard<'_> {
     let mut chars = text.chars();
     let packet = chars.next();
     let (namespace, rest) = split_namespace(chars.as_str());
@@ -57,13 +58,13 @@ fn message(text: &str) -> Heard {
         // Their count of attachments stands before the namespace, so that cannot be asked first.
         Some('5' | '6') => Heard::odd("a binary packet, which no Faraday server sends"),
         Some(_) if namespace != NAMESPACE => {
-            Heard::odd(format!("a packet for the namespace {}", excerpt(namespace, 80)))
+            Heard::odd(format!("a packet for the namespace {}", excerpt(namespace, EXCERPT_BYTES_MAX)))
         }
         Some('0') => Heard::Connected,
         Some('1') => Heard::Left,
         Some('2') => event(rest),
         Some('3') => acknowledged(rest),
-        Some('4') => Heard::ConnectRefused(words(&serde_json::from_str(rest).unwrap_or_default())),
+        Some('4') => Heard::ConnectRefused(words(Json::parse(rest).unwrap_or(Json::NULL))),
         Some(other) => Heard::odd(format!("a Socket.IO packet of unknown type {other:?}")),
     }
 }
@@ -78,25 +79,32 @@ fn split_ack(text: &str) -> (&str, &str) {
     text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
 }
 
-fn event(text: &str) -> Heard {
+fn event(text: &str) -> Heard<'_> {
     let (_, json) = split_ack(text);
-    // serde_json's own words name a position, never content, so they may be logged.
-    let mut parts = match serde_json::from_str::<Vec<Value>>(json) {
-        Ok(parts) => parts.into_iter(),
-        Err(error) => return Heard::odd(format!("an event that is not a JSON list: {error}")),
+    let parts = match Json::parse(json) {
+        Ok(parts) => parts,
+        Err(not_json) => return Heard::odd(format!("an event that is no JSON list: {not_json}")),
     };
-    let name = parts.next().unwrap_or_default();
-    let payload = parts.next().unwrap_or_default();
-    match name.as_str() {
+    // A name and what comes with it.
+    let (mut said, mut count) = ([Json::NULL; 2], 0);
+    let is_list = parts.each_item(|part| {
+        said.get_mut(count).into_iter().for_each(|place| *place = part);
+        count += 1;
+    });
+    if !is_list {
+        return Heard::odd(format!("an event that is no JSON list but {}", parts.kind()));
+    }
+    let [name, payload] = said;
+    match name.string().as_deref() {
         Some("run") => Heard::from_run(RunCommand::parse(payload)),
-        Some("message") => Heard::Notice(words(&payload)),
-        Some("disconnect") => Heard::Disconnect(words(&payload)),
-        Some(other) => Heard::odd(format!("an unknown event {:?}", excerpt(other, 80))),
-        None => Heard::odd(format!("an event whose name is {}", kind(&name))),
+        Some("message") => Heard::Notice(words(payload)),
+        Some("disconnect") => Heard::Disconnect(words(payload)),
+        Some(other) => Heard::odd(format!("an unknown event {:?}", excerpt(other, EXCERPT_BYTES_MAX))),
+        None => Heard::odd(format!("an event whose name is {}", name.kind())),
     }
 }
 
-fn acknowledged(text: &str) -> Heard {
+fn acknowledged(text: &str) -> Heard<'_> {
     match split_ack(text).0.parse() {
         Ok(id) => Heard::Ack(id),
         Err(_) => Heard::odd("an acknowledgement without a usable id"),
@@ -105,12 +113,13 @@ fn acknowledged(text: &str) -> Heard {
 
 /// What the server says, bare or in the object that it puts around reasons. Anything but text is not repeated: it might be
 /// a RUN gone astray, with a password in it.
-fn words(payload: &Value) -> String {
-    let said = ["reason", "message"].into_iter().find_map(|key| payload.get(key)).unwrap_or(payload);
-    match said {
-        Value::String(text) => excerpt(text, WORDS_CHARS_MAX),
-        Value::Null => "no reason given".to_owned(),
-        other => format!("no words but {}", kind(other)),
+fn words(payload: Json) -> String {
+    let [reason, message] = payload.fields(["reason", "message"]).unwrap_or_default();
+    let said = reason.or(message).unwrap_or(payload);
+    match said.string() {
+        Some(text) => excerpt(&text, EXCERPT_BYTES_MAX),
+        None if said.is_null() => "no reason given".to_owned(),
+        None => format!("no words but {}", said.kind()),
     }
 }
 

@@ -1,47 +1,45 @@
 //! The raw websocket channel of servers before 5.0: each text frame is one JSON object with an `action`.
 //! Must not decide what follows from a message. Driven through `channel`.
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
+
+use crate::bounds::{EXCERPT_BYTES_MAX, NAME_BYTES_MAX};
 
 use super::channel::Heard;
-use super::excerpt::excerpt;
-use super::message::{ExecutorOffer, RunCommand, RunStatus, kind};
+use super::excerpt::{cut, excerpt};
+use super::json::Json;
+use super::message::{ExecutorOffer, RunCommand, RunStatus};
 
-pub(super) fn hear(frame: &str) -> Heard {
-    let message = match serde_json::from_str(frame) {
-        Ok(Value::Object(message)) => message,
-        Ok(other) => {
-            return Heard::odd(format!("a message that is {}, not an object", kind(&other)));
-        }
-        // serde_json's own words name a position, never content, so they may be logged.
-        Err(error) => return Heard::odd(format!("a message that is not JSON: {error}")),
+pub(super) fn hear(frame: &str) -> Heard<'_> {
+    let message = match Json::parse(frame) {
+        Ok(message) => message,
+        Err(not_json) => return Heard::odd(format!("a message that is {not_json}")),
     };
-    match message.get("action") {
-        Some(Value::String(action)) if action == "RUN" => run(message),
-        Some(Value::String(action)) => unrecognized(action),
-        _ => lacking("action"),
-    }
-}
-
-fn run(message: Map<String, Value>) -> Heard {
-    match ["execution_ids", "workspaces"].into_iter().find(|key| !message.contains_key(*key)) {
-        Some(key) => lacking(key),
-        None => Heard::from_run(RunCommand::parse(Value::Object(message))),
+    let Some([action, ids, workspaces]) = message.fields(["action", "execution_ids", "workspaces"]) else {
+        return Heard::odd(format!("a message that is {}, not an object", message.kind()));
+    };
+    match action.and_then(Json::string).as_deref() {
+        Some("RUN") if ids.is_none() => lacking("execution_ids"),
+        Some("RUN") if workspaces.is_none() => lacking("workspaces"),
+        Some("RUN") => Heard::from_run(RunCommand::parse(message)),
+        Some(action) => unrecognized(action),
+        None => lacking("action"),
     }
 }
 
 /// The reply that the Python agent gives, byte for byte, as is the next one.
-fn lacking(key: &str) -> Heard {
+fn lacking(key: &str) -> Heard<'static> {
     Heard::Odd {
         note: format!("a message without a usable {key:?}"),
         reply: Some(format!(r#"{{"error": "'{key}' key is mandatory in this websocket connection"}}"#)),
     }
 }
 
-fn unrecognized(action: &str) -> Heard {
-    let key = json!(format!("{action}_RESPONSE"));
+/// Of an action's name that no server has ever sent not all is repeated.
+fn unrecognized(action: &str) -> Heard<'static> {
+    let key = json!(format!("{}_RESPONSE", cut(action, NAME_BYTES_MAX)));
     Heard::Odd {
-        note: format!("a message with the unknown action {:?}", excerpt(action, 80)),
+        note: format!("a message with the unknown action {:?}", excerpt(action, EXCERPT_BYTES_MAX)),
         reply: Some(format!(r#"{{{key}: "Error: Unrecognized action"}}"#)),
     }
 }

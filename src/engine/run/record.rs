@@ -135,7 +135,7 @@ impl Run {
             args: Default::default(),
             plugin_args: Default::default(),
         };
-        let admitted = Admitted { env: Vec::new(), params: head.params };
+        let admitted = Admitted { env: Vec::new(), params: head.params, secrets: Default::default() };
         let mut run = Run::new(id, command, executor, admitted, agent_name, agenda);
         run.started.1 = started;
         run.intake = Intake::resumed(id, hosts, credentials, Redactor::new(&run.executor, &Default::default()));

@@ -1,8 +1,7 @@
 //! Both codecs through the one door that the engine has, against what was recorded from real servers.
 
-use serde_json::{Value, json};
-
 use super::*;
+use crate::proto::json::Json;
 use crate::proto::param::{Param, ParamType};
 
 const RUN_SOCKETIO: &str = r#"42/dispatcher,["run",{"execution_ids":[1,2],"agent_id":1,"workspaces":["ws1","ws2"],"action":"RUN","executor":"nmap","args":{"TARGET":["10.0.0.1"]},"plugin_args":{"ignore_info":false,"resolve_hostname":true,"vuln_tag":null,"service_tag":null,"hostname_tag":null,"min_severity":null,"max_severity":null}}]"#;
@@ -31,20 +30,25 @@ const RECORDED: &[(Protocol, &str)] = &[
     ),
 ];
 
-fn odd(note: &str) -> Heard {
+fn odd(note: &str) -> Heard<'static> {
     Heard::odd(note)
 }
 
-fn run(ids: &[i64], workspaces: &[&str], executor: &str, args: Value, plugin_args: Value) -> Heard {
-    let (Value::Object(args), Value::Object(plugin_args)) = (args, plugin_args) else { panic!("not objects") };
+/// Arguments are given by name and JSON text.
+fn run<'m>(ids: &[i64], workspaces: &[&str], executor: &str, args: Texts<'m>, plugin_args: Texts<'m>) -> Heard<'m> {
+    let named = |texts: Texts<'m>| {
+        texts.iter().map(|(name, text)| ((*name).to_owned(), Json::parse(text).expect("JSON"))).collect()
+    };
     Heard::Run(RunCommand {
         execution_ids: ids.to_vec(),
         workspaces: workspaces.iter().map(|w| w.to_string()).collect(),
         executor: Some(executor.to_owned()),
-        args,
-        plugin_args,
+        args: named(args),
+        plugin_args: named(plugin_args),
     })
 }
+
+type Texts<'m> = &'m [(&'m str, &'m str)];
 
 fn offers() -> Vec<ExecutorOffer> {
     let param = |name: &str, mandatory, types: &[ParamType], base: &str| Param {
@@ -122,16 +126,21 @@ fn what_a_socketio_server_was_recorded_to_send_is_understood() {
                 &[1, 2],
                 &["ws1", "ws2"],
                 "nmap",
-                json!({ "TARGET": ["10.0.0.1"] }),
-                json!({
-                    "ignore_info": false, "resolve_hostname": true, "vuln_tag": null, "service_tag": null,
-                    "hostname_tag": null, "min_severity": null, "max_severity": null,
-                }),
+                &[("TARGET", r#"["10.0.0.1"]"#)],
+                &[
+                    ("ignore_info", "false"),
+                    ("resolve_hostname", "true"),
+                    ("vuln_tag", "null"),
+                    ("service_tag", "null"),
+                    ("hostname_tag", "null"),
+                    ("min_severity", "null"),
+                    ("max_severity", "null"),
+                ],
             ),
         ),
         (
             r#"42/dispatcher,12["run",{"execution_ids":[1],"workspaces":["w"],"executor":"ok"}]"#,
-            run(&[1], &["w"], "ok", json!({}), json!({})),
+            run(&[1], &["w"], "ok", &[], &[]),
         ),
     ];
     for (frame, expected) in table {
@@ -166,19 +175,17 @@ fn malformed_and_unknown_socketio_frames_are_odd() {
         ("49/dispatcher,", "a Socket.IO packet of unknown type '9'"),
         ("43/dispatcher,[]", "an acknowledgement without a usable id"),
         ("43/dispatcher,99999999999999999999[]", "an acknowledgement without a usable id"),
+        ("42/dispatcher,", "an event that is no JSON list: not JSON at column 0"),
+        ("42/dispatcher,[\"run\",", "an event that is no JSON list: not JSON at column 7"),
+        ("42/dispatcher,{}", "an event that is no JSON list but an object"),
+        ("42/dispatcher,7", "an event that is no JSON list: not JSON at column 0"),
         ("42/dispatcher,[]", "an event whose name is null"),
+        ("42/dispatcher,[1e999]", "an event whose name is a number"),
         ("42/dispatcher,[{}]", "an event whose name is an object"),
         ("42/dispatcher,[\"ru\\nn\",{}]", "an unknown event \"ru n\""),
     ];
     for (frame, note) in table {
         assert_eq!(Protocol::SocketIo.hear(frame), odd(note), "{frame}");
-    }
-    for frame in
-        ["42/dispatcher,", "42/dispatcher,{}", "42/dispatcher,[\"run\",", "42/dispatcher,7", "42/dispatcher,[1e999]"]
-    {
-        let heard = Protocol::SocketIo.hear(frame);
-        let Heard::Odd { note, reply: None } = &heard else { panic!("{frame}: {heard:?}") };
-        assert!(note.starts_with("an event that is not a JSON list: "), "{frame}: {note}");
     }
 }
 
@@ -204,18 +211,28 @@ fn what_a_raw_server_was_recorded_to_send_is_understood() {
         &[1],
         &["old1"],
         "ok",
-        json!({ "TARGET": "192.0.2.1", "PORTS": "80" }),
-        json!({ "ignore_info": false, "resolve_hostname": true, "vuln_tag": null, "service_tag": null, "host_tag": null }),
+        &[("TARGET", "\"192.0.2.1\""), ("PORTS", "\"80\"")],
+        &[
+            ("ignore_info", "false"),
+            ("resolve_hostname", "true"),
+            ("vuln_tag", "null"),
+            ("service_tag", "null"),
+            ("host_tag", "null"),
+        ],
     );
     assert_eq!(Protocol::WebSocket.hear(RUN_RAW), expected);
     let expected = run(
         &[2, 3],
         &["old1", "old2"],
         "ok",
-        json!({ "TARGET": "192.0.2.1" }),
-        json!({
-            "ignore_info": true, "resolve_hostname": false, "vuln_tag": ["vt1", "vt2"], "service_tag": ["st"], "host_tag": ["ht"],
-        }),
+        &[("TARGET", "\"192.0.2.1\"")],
+        &[
+            ("ignore_info", "true"),
+            ("resolve_hostname", "false"),
+            ("vuln_tag", r#"["vt1", "vt2"]"#),
+            ("service_tag", r#"["st"]"#),
+            ("host_tag", r#"["ht"]"#),
+        ],
     );
     assert_eq!(Protocol::WebSocket.hear(RUN_RAW_TWO), expected);
 }
@@ -370,5 +387,26 @@ fn nesting_without_end_is_odd() {
         (Protocol::SocketIo, format!("44/dispatcher,{deep}")),
     ] {
         assert!(matches!(protocol.hear(&frame), Heard::Odd { reply: None, .. } | Heard::ConnectRefused(_)));
+    }
+}
+
+/// A name that is as long as a frame may be is repeated nowhere as it is.
+#[test]
+fn what_is_repeated_of_a_frame_is_short() {
+    let long = "ü".repeat(400_000);
+    let frames = [
+        (Protocol::SocketIo, format!("42/{long},[]")),
+        (Protocol::SocketIo, format!(r#"42/dispatcher,["{long}"]"#)),
+        (Protocol::SocketIo, format!(r#"42/dispatcher,["message","{long}"]"#)),
+        (Protocol::SocketIo, format!(r#"42/dispatcher,["disconnect",{{"reason":"{long}"}}]"#)),
+        (Protocol::SocketIo, format!(r#"44/dispatcher,{{"message":"{long}"}}"#)),
+        (Protocol::SocketIo, format!(r#"42/dispatcher,["run",{{"execution_ids":[1],"executor":"{long}"}}]"#)),
+        (Protocol::SocketIo, format!(r#"42/dispatcher,["run",{{"execution_ids":[1],"args":{{"{long}":1}}}}]"#)),
+        (Protocol::WebSocket, format!(r#"{{"action":"{long}"}}"#)),
+        (Protocol::WebSocket, format!(r#"{{"action":"RUN","execution_ids":"{long}","workspaces":["{long}"]}}"#)),
+    ];
+    for (protocol, frame) in frames {
+        let heard = format!("{:?}", protocol.hear(&frame));
+        assert!(heard.len() < 1500, "{} bytes: {}", heard.len(), &heard[..200]);
     }
 }
