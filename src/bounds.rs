@@ -21,6 +21,8 @@ pub const ENV_BYTES_MAX: usize = 1 << 20;
 pub const PARAMS_BYTES_MAX: usize = 8 * 1024;
 /// A person reads a status in the cell of a table; the server stores any length.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024;
+/// Workspaces of a run that a status names with what is wrong with each; the others are counted.
+pub const WORKSPACES_NAMED_MAX: usize = 5;
 /// Mistakes of one RUN that are named; the others are counted.
 pub const PROBLEMS_MAX: usize = 16;
 
@@ -31,6 +33,10 @@ pub const FRAMES_PER_TURN_MAX: usize = 64;
 
 // The server: runs, and what it is owed for them.
 
+/// `agent.max_concurrent_runs` where it is not configured: more scanners at once than a host of their own can feed.
+pub const CONCURRENT_RUNS_MAX: usize = 64;
+/// `agent.waiting_runs_max` where it is not configured: a week of runs that somebody has planned, and no flood.
+pub const WAITING_RUNS_MAX: usize = 256;
 /// Executions of refused RUNs that one executor is remembered for until the server has heard of them, 20 bytes each at most in a
 /// status: a server takes frames of up to 1 MB.
 pub const REFUSED_IDS_MAX: usize = 10_000;

@@ -1,7 +1,7 @@
 //! The section `agent`: its name, its limits, and the executors. Driven by `config::check`.
 
 use crate::config::kind::{
-    BYTES, COMMAND, COUNT, DAYS, MILLISECONDS_OR_ZERO, NAME, NUMBER, OFFICIAL, PARAM_TYPE, PATH, SECONDS,
+    BYTES, COMMAND, COUNT, DAYS, LIMIT, MILLISECONDS_OR_ZERO, NAME, NUMBER, OFFICIAL, PARAM_TYPE, PATH, SECONDS,
     SECONDS_OR_ZERO, SWITCH, TEXT, VARENV,
 };
 use crate::config::section::Section;
@@ -19,7 +19,8 @@ pub fn read(root: &mut Section) -> Option<Agent> {
         description: section.optional("description", &TEXT).unwrap_or_default(),
         executors,
         state_dir: section.optional("state_dir", &PATH).flatten(),
-        concurrent_runs_max: section.optional("max_concurrent_runs", &COUNT),
+        concurrent_runs_max: section.optional("max_concurrent_runs", &LIMIT).unwrap_or(usual.concurrent_runs_max),
+        waiting_runs_max: section.optional("waiting_runs_max", &COUNT).unwrap_or(usual.waiting_runs_max),
         stop_grace: section.optional("stop_grace_s", &SECONDS_OR_ZERO).unwrap_or(usual.stop_grace),
         sync_after: section.optional("sync_ms", &MILLISECONDS_OR_ZERO).unwrap_or(usual.sync_after),
         journal_bytes_max: section.optional("journal_bytes_max", &BYTES).unwrap_or(usual.journal_bytes_max),

@@ -83,8 +83,11 @@ pub const SWITCH: Kind<bool> = Kind::new("true or false", |text| match text.trim
 
 pub const NUMBER: Kind<f64> = Kind::new("a number", |text| number(text).filter(|n: &f64| n.is_finite()));
 
-/// "as many as you like" is said by leaving the key out, so 0 can only be a mistake.
-pub const COUNT: Kind<usize> = Kind::new("a whole number from 1", |text| number(text).filter(|n| *n > 0));
+pub const COUNT: Kind<usize> = Kind::new("a whole number", number);
+
+/// `None` for 0.
+pub const LIMIT: Kind<Option<usize>> =
+    Kind::new("a whole number (0 is no limit)", |text| number(text).map(|count| (count > 0).then_some(count)));
 
 /// A time that ends something: 0 would end it before it began.
 pub const SECONDS: Kind<Duration> = Kind::new("a number of seconds (more than 0, at most 31622400)", |text| {
@@ -185,7 +188,8 @@ mod tests {
     #[test]
     fn numbers_and_times() {
         check(&NUMBER, [("65536", Some(65536.0)), ("1e3", Some(1000.0)), ("nan", None), ("inf", None), ("64K", None)]);
-        check(&COUNT, [("1", Some(1)), ("0", None), ("-1", None), ("1.5", None)]);
+        check(&COUNT, [("1", Some(1)), ("0", Some(0)), ("-1", None), ("1.5", None)]);
+        check(&LIMIT, [("1", Some(Some(1))), ("0", Some(None)), ("-1", None), ("1.5", None)]);
         check(
             &SECONDS,
             [

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::bounds::{CONCURRENT_RUNS_MAX, WAITING_RUNS_MAX};
 use crate::proto::param::Param;
 
 /// The whole of a `dispatcher.yaml`.
@@ -54,6 +55,8 @@ pub struct Agent {
     pub state_dir: Option<PathBuf>,
     /// How many runs may be alive at once; `None` is any number.
     pub concurrent_runs_max: Option<usize>,
+    /// How many more may wait for them; what is above is refused.
+    pub waiting_runs_max: usize,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
     /// `agent.sync_ms`: from a write to a journal to its sync; zero is at once.
@@ -74,7 +77,8 @@ impl Default for Agent {
             description: String::new(),
             executors: Vec::new(),
             state_dir: None,
-            concurrent_runs_max: None,
+            concurrent_runs_max: Some(CONCURRENT_RUNS_MAX),
+            waiting_runs_max: WAITING_RUNS_MAX,
             stop_grace: Duration::from_secs(10),
             sync_after: Duration::from_millis(1000),
             journal_bytes_max: 4 << 30,

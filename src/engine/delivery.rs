@@ -102,8 +102,6 @@ pub struct Delivery {
     /// What had to be repaired of what the server took.
     repairs: Repairs,
     flying: Option<Flight>,
-    /// Whether this delivery stands in the engine's queue.
-    pub queued: bool,
     /// Pieces in the next body at most, and bytes; a 413 makes the latter smaller for good.
     pieces_max: u32,
     bytes_max: u64,
@@ -147,7 +145,6 @@ impl Delivery {
             settled: settled.pieces,
             repairs: settled.repairs,
             flying: None,
-            queued: false,
             pieces_max: PIECES_MAX,
             bytes_max: BYTES_MAX,
             search: Search::Idle,

@@ -13,6 +13,7 @@
 //! | `disk`      | whether journals can be written; `writing` writes them |
 //! | `note`      | what a journal says of its run, and `resume` reads after a restart |
 //! | `delivery`  | one run's posts to one workspace |
+//! | `deliveries` | which of a run's deliveries has something to do |
 //! | `posts`     | whose post goes next |
 //! | `outbox`    | which statuses the server has not acknowledged |
 //! | `verdict`   | how a run went, in words |
@@ -21,6 +22,7 @@
 mod admission;
 mod agenda;
 mod backoff;
+mod deliveries;
 mod delivery;
 mod disk;
 pub mod event;
@@ -250,7 +252,8 @@ impl Engine {
             | Timer::RunKill(run)
             | Timer::RunDrain(run)
             | Timer::Start(run)
-            | Timer::Grace(run) => {
+            | Timer::Grace(run)
+            | Timer::News(run) => {
                 if let Some(target) = self.runs.get_mut(&run) {
                     target.on_timer(timer, &mut self.agenda);
                     self.on_run_changed(run);
@@ -258,7 +261,12 @@ impl Engine {
             }
             // What follows, `settle` does.
             Timer::SlowPost => {}
-            Timer::Post(id) => self.on_run_changed(id.run),
+            Timer::Post(id) => {
+                if let Some(run) = self.runs.get_mut(&id.run) {
+                    run.deliveries.on_wait_over(id.workspace);
+                    self.on_run_changed(id.run);
+                }
+            }
             Timer::Ack => self.on_ack_overdue(),
             Timer::Stop => self.on_stop_due(),
             Timer::Write => self.on_write_due(),
@@ -349,7 +357,7 @@ impl Engine {
     fn refuse(&mut self, execution_ids: Vec<i64>, executor_name: String, message: String) {
         log::warn!("RUN refused: {message}");
         self.agenda.outbox.push_refusal(RunStatus {
-            execution_ids,
+            execution_ids: execution_ids.into(),
             executor_name,
             running: false,
             successful: Some(false),

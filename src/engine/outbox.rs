@@ -75,7 +75,7 @@ impl Outbox {
 
     /// Of a RUN that came to nothing.
     pub fn push_refusal(&mut self, status: RunStatus) {
-        self.add(Subject::Refusal(status.execution_ids.clone()), Letter { status, is_last: true });
+        self.add(Subject::Refusal(status.execution_ids.to_vec()), Letter { status, is_last: true });
     }
 
     fn add(&mut self, subject: Subject, letter: Letter) {
@@ -172,7 +172,7 @@ mod tests {
 
     fn status(run: i64, message: &str) -> RunStatus {
         RunStatus {
-            execution_ids: vec![run],
+            execution_ids: [run].into(),
             executor_name: "e".into(),
             running: true,
             successful: None,

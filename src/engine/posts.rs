@@ -3,14 +3,14 @@
 //! post that is out for long does not count as one of those that may be out: a worker more takes its place. While the server
 //! cannot be reached, and those that are out have come back, one post at a time asks for it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bounds::{POST_SLOW_AFTER, POSTS_AT_ONCE_MAX, POSTS_OUT_MAX, POSTS_PER_WORKSPACE_MAX, WORKERS_MAX};
 
 use super::agenda::Agenda;
-use super::delivery::{Delivery, Sending};
+use super::delivery::Sending;
 use super::event::{Action, PostId, Posted, RunId};
 use super::run::{Cause, Run};
 use super::timers::Timer;
@@ -40,6 +40,8 @@ pub struct Posts {
     queues: BTreeMap<Arc<str>, VecDeque<PostId>>,
     /// The workspaces that have a queue, in the order of their turns.
     turns: VecDeque<Arc<str>>,
+    /// Those whose last post got no answer.
+    unreached: BTreeSet<PostId>,
     out: Vec<Out>,
     /// How many workers were asked for last, if any were.
     workers: Option<usize>,
@@ -61,12 +63,8 @@ impl Posts {
     /// Queues those of the run's deliveries that have something to post and need not wait.
     pub fn queue(&mut self, run: &mut Run, agenda: &Agenda) {
         let has_ended = run.took().is_some();
-        for delivery in &mut run.deliveries {
-            let waits = agenda.timers.is_set(Timer::Post(delivery.id));
-            if !delivery.queued && !waits && delivery.has_post(&run.journal, has_ended) {
-                delivery.queued = true;
-                self.push(delivery.workspace(), delivery.id);
-            }
+        for id in run.deliveries.take_ready(&run.journal, has_ended, agenda) {
+            self.push(run.deliveries[id.workspace].workspace(), id);
         }
     }
 
@@ -117,13 +115,10 @@ impl Posts {
             let Some(id) = self.pop() else { break };
             let Some(run) = runs.get_mut(&id.run) else { continue };
             let took = run.took();
-            let Some(delivery) = run.deliveries.get_mut(id.workspace) else {
-                continue;
-            };
-            delivery.queued = false;
             let sending = Sending { number: self.sent + 1, passed: self.passed, at: now };
-            if let Some(post) = delivery.next_post(&run.journal, took, sending, agenda) {
-                self.out.push(Out { id, workspace: delivery.workspace().clone(), at: now });
+            if let Some(post) = run.deliveries.next_post(id.workspace, &run.journal, took, sending, agenda) {
+                let workspace = run.deliveries[id.workspace].workspace().clone();
+                self.out.push(Out { id, workspace, at: now });
                 self.sent += 1;
                 agenda.act(post);
             }
@@ -149,28 +144,29 @@ impl Posts {
 
     /// A worker is done with a post.
     pub fn on_posted(&mut self, posted: Posted, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
-        self.out.retain(|out| out.id != posted.id);
-        let Some(run) = runs.get_mut(&posted.id.run) else { return };
-        let Some(delivery) = run.deliveries.get_mut(posted.id.workspace) else {
-            return;
-        };
+        let id = posted.id;
+        self.out.retain(|out| out.id != id);
+        let Some(run) = runs.get_mut(&id.run) else { return };
         // The server may repeat what it was sent, and its words outlive what is known to be secret in them.
         let redactor = &run.intake.redactor;
         let outcome = posted.outcome.map_words(|words| redactor.apply(words).into_owned());
-        let answered = delivery.on_posted(Posted { outcome, ..posted }, &run.journal, self.sent, agenda);
+        let posted = Posted { outcome, ..posted };
+        let Some(answered) = run.deliveries.on_posted(posted, &run.journal, self.sent, agenda) else { return };
         self.passed = self.passed.max(answered.took.unwrap_or(0));
-        let is_unreadable = delivery.is_unreadable();
-        if delivery.note_is_due {
+        if run.deliveries.have_notes() {
             agenda.write(run.id);
         }
         if answered.news {
-            run.tell_present(agenda);
+            run.on_news(agenda);
         }
-        if is_unreadable {
+        if run.deliveries[id.workspace].is_unreadable() {
             run.end(Cause::Unreadable, agenda);
         }
         self.is_quick = answered.after.is_some_and(|after| after <= QUICK);
         let Some(reachable) = answered.reachable else { return };
+        if !reachable {
+            self.unreached.insert(id);
+        }
         if reachable && self.unreachable {
             self.on_reachable(runs, agenda);
         }
@@ -179,20 +175,20 @@ impl Posts {
 
     /// The server can be reached again: whoever waits because it could not be need not.
     pub fn on_reachable(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
-        self.hurry(runs, agenda, Delivery::is_unreached);
+        for id in std::mem::take(&mut self.unreached) {
+            let Some(run) = runs.get_mut(&id.run) else { continue };
+            if run.deliveries[id.workspace].is_unreached() {
+                run.deliveries.hurry(id.workspace, agenda);
+                self.queue(run, agenda);
+            }
+        }
     }
 
     /// There is not much time: whoever waits is to try once more.
     pub fn on_stop(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda) {
         self.is_stopping = true;
-        self.hurry(runs, agenda, |_| true);
-    }
-
-    fn hurry(&mut self, runs: &mut BTreeMap<RunId, Run>, agenda: &mut Agenda, whom: impl Fn(&Delivery) -> bool) {
         for run in runs.values_mut() {
-            for delivery in run.deliveries.iter_mut().filter(|delivery| whom(delivery)) {
-                delivery.hurry(agenda);
-            }
+            (0..run.deliveries.len()).for_each(|place| run.deliveries.hurry(place, agenda));
             self.queue(run, agenda);
         }
     }

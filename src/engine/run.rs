@@ -15,6 +15,7 @@ mod status;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::bounds::EXCERPT_BYTES_MAX;
 use crate::config::settings::Secret;
 use crate::proto::bulk::{self, Envelope};
 use crate::proto::excerpt::excerpt;
@@ -23,6 +24,7 @@ use crate::proto::message::RunCommand;
 use super::admission::Admitted;
 use super::agenda::Agenda;
 use super::backoff::Backoff;
+use super::deliveries::Deliveries;
 use super::delivery::Delivery;
 use super::event::{Action, Exit, PostId, RunId};
 use super::executor::Executor;
@@ -68,9 +70,9 @@ pub struct Run {
     pub id: RunId,
     pub executor: Arc<Executor>,
     pub agent_name: Arc<str>,
-    execution_ids: Vec<i64>,
+    execution_ids: Arc<[i64]>,
     workspaces: Vec<Arc<str>>,
-    params: String,
+    params: Arc<str>,
     env: Vec<(String, Secret)>,
     stage: Stage,
     has_place: bool,
@@ -81,15 +83,19 @@ pub struct Run {
     started: (Duration, SystemTime),
     pub intake: Intake,
     pub journal: Journal,
-    pub deliveries: Vec<Delivery>,
+    pub deliveries: Deliveries,
     unsaid: Unsaid,
     group: Option<Group>,
     /// How the executor ended, once nothing more will come from it.
     pub ended: Option<Ended>,
+    /// Nothing is left to post, nor an end to tell.
+    is_delivered: bool,
     /// The server was told that the run has ended though something waits for it.
     is_late: bool,
     /// Nothing is read from its executor, because its journal holds its share of the room.
     is_crowded: bool,
+    /// Workspaces have had something to tell since the server was told last.
+    has_news: bool,
 
     pub cause: Option<Cause>,
     pub exit: Option<Exit>,
@@ -113,9 +119,9 @@ impl Run {
             executor,
             agent_name,
             intake: Intake::new(id, !command.workspaces.is_empty(), redactor),
-            execution_ids: command.execution_ids,
+            execution_ids: command.execution_ids.into(),
             workspaces: command.workspaces.into_iter().map(Arc::from).collect(),
-            params: admitted.params,
+            params: admitted.params.into(),
             env: admitted.env,
             stage: Stage::Opening,
             has_place: false,
@@ -124,12 +130,14 @@ impl Run {
             start_again: Backoff::new(START_AGAIN_FIRST, START_AGAIN_MAX),
             started: (agenda.now.up, agenda.now.utc),
             journal: Journal::new(id),
-            deliveries: Vec::new(),
+            deliveries: Deliveries::default(),
             unsaid: Unsaid::default(),
             group: None,
             ended: None,
+            is_delivered: false,
             is_late: false,
             is_crowded: false,
+            has_news: false,
             cause: None,
             exit: None,
             failure: None,
@@ -166,7 +174,7 @@ impl Run {
     }
 
     pub fn workspace_names(&self) -> String {
-        excerpt(&self.workspaces.join(", "), 200)
+        excerpt(&self.workspaces.join(", "), EXCERPT_BYTES_MAX)
     }
 
     /// Asks for its journal; nothing is started before that is there.
@@ -205,19 +213,20 @@ impl Run {
     /// One for each workspace, from where an earlier agent came to.
     fn open_deliveries(&mut self, mut settled: Vec<Settled>) {
         settled.resize_with(self.workspaces.len(), Settled::default);
-        let pairs = self.workspaces.iter().zip(&self.execution_ids).zip(settled).enumerate();
+        let (command, start_date) = (Arc::from(&*self.executor.name), Arc::from(bulk::start_date(self.started.1)));
+        let envelope = |execution_id| Envelope {
+            execution_id,
+            tool: self.agent_name.clone(),
+            command: Arc::clone(&command),
+            params: self.params.clone(),
+            start_date: Arc::clone(&start_date),
+        };
+        let pairs = self.workspaces.iter().zip(&*self.execution_ids).zip(settled).enumerate();
         let deliveries = pairs.map(|(workspace, ((name, &execution_id), settled))| {
-            let envelope = Envelope {
-                execution_id,
-                tool: self.agent_name.to_string(),
-                command: self.executor.name.clone(),
-                params: self.params.clone(),
-                start_date: bulk::start_date(self.started.1),
-            };
             let id = PostId { run: self.id, workspace };
-            Delivery::new(id, name.clone(), Arc::new(envelope), settled)
+            Delivery::new(id, name.clone(), Arc::new(envelope(execution_id)), settled)
         });
-        self.deliveries = deliveries.collect();
+        self.deliveries = Deliveries::new(deliveries.collect());
     }
 
     /// Starts check command `check`, or the executor when all checks have passed.
@@ -314,6 +323,7 @@ impl Run {
             Timer::RunDrain(_) => self.on_drain_due(agenda),
             Timer::Start(_) => self.start_again(agenda),
             Timer::Grace(_) => self.on_grace_over(agenda),
+            Timer::News(_) => self.on_news_due(agenda),
             _ => debug_assert!(false, "{timer:?} is not a run's"),
         }
     }
@@ -405,6 +415,9 @@ impl Run {
         if let Some(exit) = done {
             self.on_process_done(exit, agenda);
         }
+        if self.stage == Stage::Settling && self.deliveries.are_done(&self.journal) {
+            self.is_delivered = true;
+        }
         // Whoever finds the journal must not tell another end. A disk that takes nothing may wait for just this one to go.
         if self.is_settled() && (self.is_noted() || agenda.disk.is_failing()) {
             self.tell_last(agenda);
@@ -413,11 +426,7 @@ impl Run {
 
     /// Nothing is left to do but to tell how it went.
     fn is_settled(&self) -> bool {
-        self.stage == Stage::Settling && (self.took().is_none() || self.is_delivered())
-    }
-
-    fn is_delivered(&self) -> bool {
-        self.deliveries.iter().all(|delivery| delivery.is_done(&self.journal))
+        self.stage == Stage::Settling && (self.took().is_none() || self.is_delivered)
     }
 
     fn on_process_done(&mut self, exit: Exit, agenda: &mut Agenda) {

@@ -44,6 +44,8 @@ pub enum Timer {
     Start(RunId),
     /// The run has ended; what still waits for the server now is late.
     Grace(RunId),
+    /// What the run's workspaces have to tell may be told again.
+    News(RunId),
     /// Try the post again.
     Post(PostId),
 }

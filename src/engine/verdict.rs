@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::bounds::WORKSPACES_NAMED_MAX;
+
 use super::delivery::{Delivery, Refusals};
 use super::event::{Exit, REAL_TIME_SIGNAL};
 use super::note::Ended;
@@ -54,14 +56,13 @@ pub fn verdict(run: &Run) -> (bool, String) {
 pub fn waiting(run: &Run) -> String {
     let Some(ended) = &run.ended else { return String::new() };
     let outcome = if ended.well { "finished" } else { "failed" };
-    let open = run.deliveries.iter().filter(|delivery| !delivery.is_done(&run.journal));
-    let most = open.clone().map(|delivery| unsettled(run, delivery)).max().unwrap_or(0);
+    let most = open(run).map(|delivery| unsettled(run, delivery)).max().unwrap_or(0);
     let waits = match most {
         0 => "its end waits for the server".to_owned(),
         1 => "1 host waits for the server".to_owned(),
         hosts => format!("{hosts} hosts wait for the server"),
     };
-    let whom: Vec<String> = open.map(trouble).collect();
+    let whom = listed(open(run), trouble);
     let message = format!("{} {outcome}, {waits}: {}; {}", who(run), whom.join(", "), ended.ending);
     run.intake.redactor.apply(&message).into_owned()
 }
@@ -78,18 +79,17 @@ pub fn delivering(run: &Run) -> String {
 
 /// What somebody has to do on the server before a run's findings are taken, behind whatever else is said.
 pub fn troubles(run: &Run) -> String {
-    let mut words = String::new();
-    for delivery in run.deliveries.iter().filter(|delivery| delivery.wants_person()) {
+    let troubles = listed(run.deliveries.iter().filter(|delivery| delivery.wants_person()), |delivery| {
         let kept = count(unsettled(run, delivery), "host");
-        let _ = write!(words, "; nothing is taken at present: {}; {kept} kept for it", trouble(delivery));
-    }
+        format!("nothing is taken at present: {}; {kept} kept for it", trouble(delivery))
+    });
+    let words: String = troubles.into_iter().map(|words| format!("; {words}")).collect();
     run.intake.redactor.apply(&words).into_owned()
 }
 
 /// Of a run that the agent has to leave behind when it stops.
 pub fn abandoned(run: &Run, pause: Option<String>) -> String {
-    let open = run.deliveries.iter().filter(|delivery| !delivery.is_done(&run.journal));
-    let mut waits: Vec<String> = open.map(trouble).collect();
+    let mut waits = listed(open(run), trouble);
     let held = run.journal.held();
     if held != (0, 0) {
         waits.push(format!("{} of them could not be written to it and are lost", count(held.0 + held.1, "host")));
@@ -105,6 +105,19 @@ pub fn abandoned(run: &Run, pause: Option<String>) -> String {
 
 fn who(run: &Run) -> String {
     format!("Executor {} from {}", run.executor.name, run.agent_name)
+}
+
+/// Those to which something is left to post.
+fn open(run: &Run) -> impl Iterator<Item = &Delivery> {
+    run.deliveries.iter().filter(|delivery| !delivery.is_done(&run.journal))
+}
+
+/// The first few of them, in words, and how many more there are: a message does not grow with the workspaces.
+fn listed<'r>(mut whom: impl Iterator<Item = &'r Delivery>, words: impl Fn(&Delivery) -> String) -> Vec<String> {
+    let mut listed: Vec<String> = whom.by_ref().take(WORKSPACES_NAMED_MAX).map(words).collect();
+    let more = whom.count();
+    listed.extend((more > 0).then(|| format!("and {more} more workspaces")));
+    listed
 }
 
 fn trouble(delivery: &Delivery) -> String {
@@ -172,12 +185,9 @@ fn deliveries(run: &Run, ended: &Ended) -> String {
     if run.deliveries.is_empty() {
         return format!("{read} read, for no workspace");
     }
-    let refusals: Vec<String> = run
-        .deliveries
-        .iter()
-        .filter(|delivery| !delivery.refusals().is_empty())
-        .map(|delivery| refusal(&delivery.shown_workspace(), delivery.refusals(), run.intake.tally.pieces()))
-        .collect();
+    let refusals = listed(run.deliveries.iter().filter(|delivery| !delivery.refusals().is_empty()), |delivery| {
+        refusal(&delivery.shown_workspace(), delivery.refusals(), run.intake.tally.pieces())
+    });
     match (refusals.is_empty(), ended.cut_off) {
         (true, true) => {
             format!("{read} {} saved and delivered", if run.intake.tally.pieces() == 1 { "was" } else { "were" })

@@ -2,6 +2,7 @@
 //! Must not look into the pieces (hosts, credentials) nor decide what an answer means. Driven by the workers that post.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,18 +22,18 @@ pub use answer::answer_words;
 /// What RFC 3986 leaves unreserved; all else in a workspace's name is encoded, slashes and question marks above all.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What all posts of one run to one workspace have in common.
+/// What all posts of one run to one workspace have in common. Its texts are those of all workspaces of the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     pub execution_id: i64,
     /// The agent's name.
-    pub tool: String,
+    pub tool: Arc<str>,
     /// The executor's name.
-    pub command: String,
+    pub command: Arc<str>,
     /// From [`params_text`]: every user of the workspace can read it.
-    pub params: String,
+    pub params: Arc<str>,
     /// From [`start_date`].
-    pub start_date: String,
+    pub start_date: Arc<str>,
 }
 
 /// A stretch of a body: text that belongs around the pieces, or one of the pieces.

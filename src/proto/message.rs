@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -41,7 +42,7 @@ pub struct BadRun {
 /// How a run stands, for the server to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunStatus {
-    pub execution_ids: Vec<i64>,
+    pub execution_ids: Arc<[i64]>,
     /// As the RUN named it, known here or not. The old server ignores a status without it, so it may be empty but is always sent.
     pub executor_name: String,
     pub running: bool,

@@ -291,7 +291,7 @@ mod tests {
                 execution_id: 7,
                 tool: "a1".into(),
                 command: "ok".into(),
-                params: String::new(),
+                params: "".into(),
                 start_date: "2026-11-24T00:00:00.000000".into(),
             };
             let asked = SetAside {

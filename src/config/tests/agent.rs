@@ -6,17 +6,19 @@ use super::*;
 fn every_agent_key() {
     let usual = agent(AGENT);
     assert_eq!((usual.name.as_str(), usual.description.as_str()), ("a", ""));
-    assert_eq!((usual.state_dir, usual.concurrent_runs_max), (None, None));
+    assert_eq!((usual.state_dir, usual.concurrent_runs_max, usual.waiting_runs_max), (None, Some(64), 256));
     assert_eq!(usual.stop_grace, Duration::from_secs(10));
     assert_eq!((usual.sync_after, usual.delivery_grace), (Duration::from_secs(1), Duration::from_secs(60)));
     assert_eq!((usual.journal_bytes_max, usual.retry_max), (4 << 30, Duration::from_secs(7 * 86_400)));
 
     let told = agent(
-        "agent_name: 'a / b', description: d, executors: {e: {cmd: x}}, state_dir: /s, max_concurrent_runs: '4', \
+        "agent_name: 'a / b', description: d, executors: {e: {cmd: x}}, state_dir: /s, max_concurrent_runs: '4', waiting_runs_max: 0, \
          stop_grace_s: 0.5, sync_ms: 0, journal_bytes_max: '1048576', delivery_grace_s: 5, retry_days: 0.5",
     );
     assert_eq!((told.name.as_str(), told.description.as_str()), ("a / b", "d"));
     assert_eq!((told.state_dir, told.concurrent_runs_max), (Some(PathBuf::from("/s")), Some(4)));
+    assert_eq!(told.waiting_runs_max, 0);
+    assert_eq!(agent("agent_name: a, executors: {e: {cmd: x}}, max_concurrent_runs: 0").concurrent_runs_max, None);
     assert_eq!(told.stop_grace, Duration::from_millis(500));
     assert_eq!((told.sync_after, told.delivery_grace), (Duration::ZERO, Duration::from_secs(5)));
     assert_eq!((told.journal_bytes_max, told.retry_max), (1 << 20, Duration::from_secs(43_200)));
@@ -49,12 +51,14 @@ fn what_is_wrong_with_an_agent() {
                 ],
             ),
             (
-                "agent_name: a, executors: {}, description: [d], state_dir: {}, max_concurrent_runs: 0, stop_grace_s: -1, \
+                "agent_name: a, executors: {}, description: [d], state_dir: {}, max_concurrent_runs: -1, \
+                 waiting_runs_max: no, stop_grace_s: -1, \
                  sync_ms: x, journal_bytes_max: 1000, delivery_grace_s: -1, retry_days: 0",
                 &[
                     "agent.description: a list is not a text",
                     "agent.state_dir: a mapping is not a path",
-                    "agent.max_concurrent_runs: \"0\" is not a whole number from 1",
+                    "agent.max_concurrent_runs: \"-1\" is not a whole number (0 is no limit)",
+                    "agent.waiting_runs_max: \"no\" is not a whole number",
                     "agent.stop_grace_s: \"-1\" is not a number of seconds (0 to 31622400)",
                     "agent.sync_ms: \"x\" is not a number of milliseconds (0 to 31622400000)",
                     "agent.journal_bytes_max: \"1000\" is not a whole number of bytes (at least 1048576)",

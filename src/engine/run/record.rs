@@ -57,7 +57,7 @@ impl Run {
     pub fn on_unwritten(&mut self, bytes: Vec<u8>) {
         self.journal.on_unwritten(bytes);
         self.unsaid = Unsaid { process: true, ended: true };
-        self.deliveries.iter_mut().for_each(|delivery| delivery.note_is_due = true);
+        self.deliveries.note(|_| true);
     }
 
     /// Whether the journal knows how the run went and how far its workspaces have got.
@@ -66,14 +66,12 @@ impl Run {
     }
 
     fn has_notes(&self) -> bool {
-        self.unsaid.process || self.unsaid.ended || self.deliveries.iter().any(|delivery| delivery.note_is_due)
+        self.unsaid.process || self.unsaid.ended || self.deliveries.have_notes()
     }
 
     /// What has waited long is to count for the next agent too.
     pub fn note_troubles(&mut self) {
-        for delivery in self.deliveries.iter_mut().filter(|delivery| delivery.trouble_words().is_some()) {
-            delivery.note_is_due = true;
-        }
+        self.deliveries.note(|delivery| delivery.trouble_words().is_some());
     }
 
     /// Whether a next file would let the present one go.
@@ -83,17 +81,17 @@ impl Run {
 
     /// What no workspace needs any more.
     fn settled_offset(&self) -> u64 {
-        self.deliveries.iter().map(|delivery| delivery.cursor()).min().unwrap_or(u64::MAX)
+        self.deliveries.settled_offset()
     }
 
     /// What a file begins with: all that was said until now.
     fn head(&mut self, now: Duration) -> Vec<u8> {
         let held = self.journal.held();
         let head = Head {
-            execution_ids: self.execution_ids.clone(),
+            execution_ids: self.execution_ids.to_vec(),
             workspaces: self.workspaces.iter().map(|name| name.to_string()).collect(),
             executor: self.executor.name.clone(),
-            params: self.params.clone(),
+            params: self.params.to_string(),
             started_us: self.started.1.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64,
             hosts: self.intake.tally.hosts - held.0,
             credentials: self.intake.tally.credentials - held.1,
@@ -111,10 +109,11 @@ impl Run {
         if let Some(group) = self.group.as_ref().filter(|_| all || unsaid.process) {
             note::write(Kind::Process, group, &mut bytes);
         }
-        for delivery in &mut self.deliveries {
-            if std::mem::take(&mut delivery.note_is_due) || all {
-                note::write(Kind::Settled, &delivery.note(now), &mut bytes);
-            }
+        if all {
+            self.deliveries.note(|_| true);
+        }
+        for settled in self.deliveries.take_notes(now) {
+            note::write(Kind::Settled, &settled, &mut bytes);
         }
         if let Some(ended) = self.ended.as_ref().filter(|_| all || unsaid.ended) {
             note::write(Kind::Ended, ended, &mut bytes);

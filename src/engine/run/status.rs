@@ -1,11 +1,16 @@
 //! What the server is told of a run, and when. The words of its end are `verdict`'s.
 
+use std::time::Duration;
+
 use crate::engine::agenda::Agenda;
 use crate::engine::timers::Timer;
 use crate::engine::verdict;
 use crate::proto::message::RunStatus;
 
 use super::{Run, Stage};
+
+/// What workspaces have to tell is told so often at most; each status names all executions of the run.
+const NEWS_EVERY: Duration = Duration::from_secs(1);
 
 impl Run {
     fn status(&self, running: bool, successful: Option<bool>, message: String) -> RunStatus {
@@ -28,6 +33,21 @@ impl Run {
         }
         let status = self.present_status(pause.as_deref());
         agenda.outbox.push(self.id, status);
+    }
+
+    /// A workspace has something to tell. A thousand of them have it at once, so that it is told with a pause in between.
+    pub fn on_news(&mut self, agenda: &mut Agenda) {
+        self.has_news = true;
+        if !agenda.timers.is_set(Timer::News(self.id)) {
+            self.on_news_due(agenda);
+        }
+    }
+
+    pub(super) fn on_news_due(&mut self, agenda: &mut Agenda) {
+        if std::mem::take(&mut self.has_news) {
+            self.tell_present(agenda);
+            agenda.after(NEWS_EVERY, Timer::News(self.id));
+        }
     }
 
     fn present_status(&self, pause: Option<&str>) -> RunStatus {

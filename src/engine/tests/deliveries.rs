@@ -48,9 +48,9 @@ fn every_workspace_gets_everything_with_its_own_id() {
     let posts = world.posts();
     let envelopes: Vec<_> = posts.iter().map(|post| (&*post.workspace, post.envelope.execution_id)).collect();
     assert_eq!(envelopes, [("ws1", 7), ("ws2", 8)]);
-    assert_eq!(posts[0].envelope.tool, "a1");
-    assert_eq!(posts[0].envelope.command, "ok");
-    assert_eq!(posts[0].envelope.start_date, "2023-11-14T22:13:20.000000");
+    assert_eq!(&*posts[0].envelope.tool, "a1");
+    assert_eq!(&*posts[0].envelope.command, "ok");
+    assert_eq!(&*posts[0].envelope.start_date, "2023-11-14T22:13:20.000000");
 }
 
 #[test]

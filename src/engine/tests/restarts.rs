@@ -20,7 +20,7 @@ fn what_was_read_is_delivered_and_the_run_is_told_as_cut_off() {
     let post = world.posts().remove(0);
     assert_eq!((world.pieces_before(&post), world.pieces(&post)), (2, 1), "what was acknowledged is not sent again");
     assert_eq!((&*post.workspace, post.envelope.execution_id), ("ws1", 7));
-    assert_eq!(post.envelope.start_date, "2023-11-14T22:13:20.000000");
+    assert_eq!(&*post.envelope.start_date, "2023-11-14T22:13:20.000000");
     world.take();
     world.answer(&post, 1, 201);
     let closing = the_post(&mut world);

@@ -9,10 +9,10 @@ use super::*;
 fn envelope() -> Envelope {
     Envelope {
         execution_id: 1,
-        tool: "agent1".to_owned(),
-        command: "ok".to_owned(),
-        params: "TARGET=192.0.2.1, PORTS=80".to_owned(),
-        start_date: "2026-11-23T18:10:12.940110".to_owned(),
+        tool: "agent1".into(),
+        command: "ok".into(),
+        params: "TARGET=192.0.2.1, PORTS=80".into(),
+        start_date: "2026-11-23T18:10:12.940110".into(),
     }
 }
 
@@ -54,9 +54,9 @@ fn the_closing_post_says_how_long_it_took() {
 
 #[test]
 fn names_with_quotes_stay_inside_their_strings() {
-    let hostile = Envelope { tool: "a\"},\"x\":{\"".to_owned(), command: "\\".to_owned(), ..envelope() };
+    let hostile = Envelope { tool: "a\"},\"x\":{\"".into(), command: "\\".into(), ..envelope() };
     let body: Value = serde_json::from_slice(&body(&hostile, &[b"{}"], &[], None)).unwrap();
-    assert_eq!(body["command"]["tool"], hostile.tool.as_str());
+    assert_eq!(body["command"]["tool"], &*hostile.tool);
     assert_eq!(body["command"]["command"], "\\");
     assert_eq!(body.as_object().unwrap().len(), 3);
 }

@@ -79,7 +79,7 @@ fn offers() -> Vec<ExecutorOffer> {
 
 fn status() -> RunStatus {
     RunStatus {
-        execution_ids: vec![1],
+        execution_ids: [1].into(),
         executor_name: "ok".to_owned(),
         running: false,
         successful: Some(false),

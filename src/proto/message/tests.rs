@@ -10,7 +10,7 @@ fn json(text: &str) -> Json<'_> {
 
 fn status(message: &str) -> RunStatus {
     RunStatus {
-        execution_ids: vec![1, 2],
+        execution_ids: [1, 2].into(),
         executor_name: "nmap".to_owned(),
         running: true,
         successful: None,
