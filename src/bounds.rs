@@ -37,9 +37,14 @@ pub const FRAMES_PER_TURN_MAX: usize = 64;
 pub const CONCURRENT_RUNS_MAX: usize = 64;
 /// `agent.waiting_runs_max` where it is not configured: a week of runs that somebody has planned, and no flood.
 pub const WAITING_RUNS_MAX: usize = 256;
-/// Executions of refused RUNs that one executor is remembered for until the server has heard of them, 20 bytes each at most in a
-/// status: a server takes frames of up to 1 MB.
+/// What all runs hold of the agent's memory from their RUN to the server's word for their last status, the ones that wait and
+/// the ones that cannot be delivered included. Beside it there has to be room for the largest message, below 64 MiB in all.
+pub const RUNS_BYTES_MAX: usize = 24 << 20;
+/// Executions of refused RUNs that are remembered for one executor until the server has heard of them. They go into one status,
+/// with 20 bytes each at most, and a server takes frames of up to 1 MB. What comes on top is logged and stays open at the server.
 pub const REFUSED_IDS_MAX: usize = 10_000;
+/// The same for all executors together: about 1 MiB.
+pub const REFUSED_IDS_TOTAL_MAX: usize = 50_000;
 
 // The server: answers over HTTP.
 

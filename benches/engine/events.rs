@@ -38,6 +38,7 @@ impl World {
             agent_name: "a1".into(),
             executors: vec![Executor { command: "job".into(), ..Executor::unknown("job") }],
             concurrent_runs_max: None,
+            waiting_runs_max: usize::MAX,
             stop_grace: Duration::from_secs(10),
             delivery_grace: Duration::from_secs(60),
             retry_max: Duration::from_secs(86_400),

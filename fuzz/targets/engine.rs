@@ -63,6 +63,7 @@ pub fn profile() -> Profile {
             executor("secret", &[ParamType::Password, ParamType::List]),
         ],
         concurrent_runs_max: Some(3),
+        waiting_runs_max: 5,
         stop_grace: Duration::from_secs(10),
         delivery_grace: Duration::from_secs(60),
         retry_max: Duration::from_secs(3600),

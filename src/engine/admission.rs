@@ -27,6 +27,15 @@ const OPTIONS: [&str; 8] = [
     "MAX_SEVERITY",
 ];
 
+/// What a run holds by itself, its status and its buffers included.
+pub const RUN_BYTES: usize = 8 * 1024;
+/// What each workspace adds to its name: the delivery, its timer, and what the server said of it.
+pub const WORKSPACE_BYTES: usize = 1024;
+/// What a variable of the environment adds to its text.
+const VARIABLE_BYTES: usize = 64;
+/// What is secret is kept in pieces that may be short.
+const SECRET_FACTOR: usize = 16;
+
 /// What a run needs beyond its executor.
 #[derive(Debug)]
 pub struct Admitted {
@@ -36,6 +45,16 @@ pub struct Admitted {
     pub params: String,
     /// The values of passwords, by the names of their arguments.
     pub secrets: Map<String, Value>,
+}
+
+impl Admitted {
+    /// What a run for these workspaces holds of the agent's memory, about and rather too much.
+    pub fn bytes(&self, workspaces: &[String]) -> usize {
+        let env: usize = self.env.iter().map(|(name, value)| name.len() + value.reveal().len() + VARIABLE_BYTES).sum();
+        let secrets: usize = self.secrets.values().map(|value| value.to_string().len() * SECRET_FACTOR).sum();
+        let names: usize = workspaces.iter().map(|name| name.len() + WORKSPACE_BYTES).sum();
+        RUN_BYTES + env + secrets + names + self.params.len()
+    }
 }
 
 /// The executor that the RUN names, or the sentence that says why there is none.

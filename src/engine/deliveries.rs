@@ -32,6 +32,9 @@ pub struct Deliveries {
     cursors: BTreeMap<u64, usize>,
     /// Those before it are done, once the run has ended.
     first_open: usize,
+    /// How often one was looked at.
+    #[cfg(test)]
+    pub looks: usize,
 }
 
 impl Deliveries {
@@ -51,6 +54,7 @@ impl Deliveries {
             self.fresh.append(&mut self.idle);
         }
         let mut ready = Vec::new();
+        self.looked(self.fresh.len());
         for place in std::mem::take(&mut self.fresh) {
             let delivery = &self.all[place];
             if agenda.timers.is_set(Timer::Post(delivery.id)) {
@@ -130,6 +134,7 @@ impl Deliveries {
     pub fn are_done(&mut self, journal: &Journal) -> bool {
         while self.all.get(self.first_open).is_some_and(|delivery| delivery.is_done(journal)) {
             self.first_open += 1;
+            self.looked(1);
         }
         self.first_open == self.all.len()
     }
@@ -150,11 +155,20 @@ impl Deliveries {
 
     /// What is due for the journal.
     pub fn take_notes(&mut self, now: Duration) -> impl Iterator<Item = Settled> {
+        self.looked(self.unnoted.len());
         std::mem::take(&mut self.unnoted).into_iter().map(move |place| {
             self.all[place].note_is_due = false;
             self.all[place].note(now)
         })
     }
+
+    #[cfg(test)]
+    fn looked(&mut self, count: usize) {
+        self.looks += count;
+    }
+
+    #[cfg(not(test))]
+    fn looked(&mut self, _: usize) {}
 }
 
 /// To look at all of them.

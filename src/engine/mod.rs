@@ -6,6 +6,7 @@
 //! |-------------|---------|
 //! | `session`   | the command channel: dial, join, dead or alive, leave |
 //! | `admission` | whether a RUN may become a run |
+//! | `places`    | which runs may come, which may start |
 //! | `run`       | one run, from its start to its last status |
 //! | `process`   | how a run's process is ended and waited for |
 //! | `intake`    | what of a run's output counts |
@@ -31,6 +32,7 @@ mod intake;
 mod journal;
 pub mod note;
 mod outbox;
+mod places;
 mod posts;
 mod process;
 mod redact;
@@ -46,17 +48,19 @@ mod writing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::proto::channel::Protocol;
-use crate::proto::message::{BadRun, RunCommand, RunStatus};
+use crate::proto::message::{BadRun, RunCommand};
 
+use admission::Admitted;
 use agenda::Agenda;
 pub use disk::DiskLimits;
 use event::{Action, Event, Now, RunId};
 use executor::Executor;
+use places::Places;
 use posts::Posts;
 use resume::Resumed;
 use run::Run;
@@ -76,6 +80,8 @@ pub struct Profile {
     pub executors: Vec<Executor>,
     /// How many runs may have a process at once.
     pub concurrent_runs_max: Option<usize>,
+    /// How many more may wait for that.
+    pub waiting_runs_max: usize,
     /// Between SIGTERM and SIGKILL.
     pub stop_grace: Duration,
     /// From the end of an executor until the server is told that something still waits for it.
@@ -92,18 +98,14 @@ pub struct Profile {
 pub struct Engine {
     agent_name: Arc<str>,
     executors: Vec<Arc<Executor>>,
-    concurrent_runs_max: usize,
     agenda: Agenda,
     session: Session,
     runs: BTreeMap<RunId, Run>,
-    /// Runs that wait for a place, oldest first.
-    waiting: VecDeque<RunId>,
-    /// How many runs have a place.
-    busy: usize,
+    places: Places,
     posts: Posts,
-    /// Nothing is read from any executor, because the disk takes nothing.
-    paused: bool,
     next_run: RunId,
+    /// Executions of refused RUNs that the server will not hear of.
+    forgotten: u64,
     /// The signal that asked the agent to stop.
     stopping: Option<&'static str>,
     /// The stop has taken as long as it may.
@@ -117,18 +119,17 @@ impl Engine {
         let mut agenda = Agenda::new(now, &profile);
         let mut session = Session::new(profile.executors.iter().map(Executor::offer).collect());
         session.dial(&mut agenda);
+        let places = Places::new(&profile);
         let mut engine = Engine {
             agent_name: profile.agent_name.into(),
             executors: profile.executors.into_iter().map(Arc::new).collect(),
-            concurrent_runs_max: profile.concurrent_runs_max.unwrap_or(usize::MAX),
             agenda,
             session,
             runs: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            busy: 0,
+            places,
             posts: Posts::default(),
-            paused: false,
             next_run: profile.first_run,
+            forgotten: 0,
             stopping: None,
             out_of_time: false,
             exit_code: 0,
@@ -146,6 +147,7 @@ impl Engine {
         log::info!("run {id}: an earlier agent left it with {} hosts in its journal; going on with it", resumed.hosts);
         let run = Run::resume(resumed, &self.executors, self.agent_name.clone(), &mut self.agenda);
         self.next_run = self.next_run.max(RunId(id.0 + 1));
+        self.places.on_come(run.bytes, false);
         self.runs.insert(id, run);
         self.on_run_changed(id);
     }
@@ -306,6 +308,7 @@ impl Engine {
     fn on_told(&mut self, runs: Vec<RunId>) {
         for id in runs {
             if let Some(run) = self.runs.remove(&id) {
+                self.places.on_gone(run.bytes);
                 run.on_told(&mut self.agenda);
             }
         }
@@ -324,66 +327,70 @@ impl Engine {
     }
 
     fn on_run_command(&mut self, command: RunCommand<'_>) {
-        let found = match self.stopping {
-            Some(_) => Err(format!("The agent {} is stopping and starts nothing any more", self.agent_name)),
-            None => admission::find(&command, &self.executors, &self.agent_name),
-        };
-        let admitted = found.and_then(|executor| Ok((executor.clone(), admission::admit(&command, executor)?)));
-        match admitted {
+        match self.admit(&command) {
             Ok((executor, admitted)) => {
                 let id = self.next_run;
                 self.next_run.0 += 1;
                 let mut run = Run::new(id, command, executor, admitted, self.agent_name.clone(), &self.agenda);
                 log::info!("run {id}: {} for workspaces {}", run.executor.name, run.workspace_names());
                 run.open(&mut self.agenda);
-                if self.paused {
+                if self.places.is_paused {
                     run.tell_present(&mut self.agenda);
                 }
+                self.places.on_come(run.bytes, true);
                 self.runs.insert(id, run);
             }
-            Err(message) => self.refuse(command.execution_ids, command.executor.unwrap_or_default(), message),
+            Err(message) => self.refuse(command.execution_ids, command.executor, message),
+        }
+    }
+
+    /// What a run is made of, or the sentence that says why there is none.
+    fn admit(&self, command: &RunCommand<'_>) -> Result<(Arc<Executor>, Admitted), String> {
+        if self.stopping.is_some() {
+            return Err(format!("The agent {} is stopping and starts nothing any more", self.agent_name));
+        }
+        let executor = admission::find(command, &self.executors, &self.agent_name)?;
+        let admitted = admission::admit(command, executor)?;
+        match self.places.refusal(admitted.bytes(&command.workspaces), &self.agenda.disk) {
+            None => Ok((executor.clone(), admitted)),
+            Some(words) => Err(format!("Executor {} was not started: {words}", executor.name)),
         }
     }
 
     fn on_bad_run(&mut self, bad: BadRun) {
         let message = format!("The agent {} cannot use this RUN: {}", self.agent_name, bad.problem);
-        if bad.execution_ids.is_empty() {
-            log::warn!("{message}");
-        } else {
-            self.refuse(bad.execution_ids, bad.executor.unwrap_or_default(), message);
-        }
+        self.refuse(bad.execution_ids, bad.executor, message);
     }
 
-    fn refuse(&mut self, execution_ids: Vec<i64>, executor_name: String, message: String) {
+    fn refuse(&mut self, execution_ids: Vec<i64>, executor: Option<String>, message: String) {
         log::warn!("RUN refused: {message}");
-        self.agenda.outbox.push_refusal(RunStatus {
-            execution_ids: execution_ids.into(),
-            executor_name,
-            running: false,
-            successful: Some(false),
-            message,
-        });
+        let name = executor.unwrap_or_default();
+        let is_known = self.executors.iter().any(|executor| executor.name == name);
+        let forgotten = self.agenda.outbox.push_refusal(name, is_known, execution_ids, message) as u64;
+        let (before, now) = (self.forgotten, self.forgotten + forgotten);
+        self.forgotten = now;
+        // Once each time that their number has doubled.
+        if now.checked_ilog2() > before.checked_ilog2() {
+            log::error!(
+                "{now} executions of refused RUNs stay open at the server, because it has not acknowledged those that were \
+                 refused before; end them there"
+            );
+        }
     }
 
     /// Gives a free place to the run that has waited longest; to the next one in the next turn: starting a process takes
     /// milliseconds, and a crowd of them must not keep a signal or a ping waiting.
     fn start_waiting(&mut self) {
-        if self.agenda.timers.is_set(Timer::Begin) || !self.has_place() {
+        if self.agenda.timers.is_set(Timer::Begin) {
             return;
         }
-        let Some(id) = self.waiting.pop_front() else { return };
+        let Some(id) = self.places.take_one(&self.agenda.disk) else { return };
         if let Some(run) = self.runs.get_mut(&id) {
-            self.busy += 1;
             run.start(&mut self.agenda);
         }
-        if !self.waiting.is_empty() {
+        if self.places.are_waited_for() {
             self.agenda.after(NEXT_TURN, Timer::Begin);
         }
-    }
-
-    /// Whether one more run may have a process.
-    fn has_place(&self) -> bool {
-        self.busy < self.concurrent_runs_max && !self.paused && self.agenda.disk.has_room()
     }
 
     /// After anything has happened to a run: its posts, its place, its end.
@@ -393,7 +400,7 @@ impl Engine {
         run.weigh(&mut self.agenda);
         self.posts.queue(run, &self.agenda);
         if run.leaves_place() {
-            self.busy -= 1;
+            self.places.on_left();
         }
         self.start_waiting();
     }
@@ -419,7 +426,7 @@ impl Engine {
     fn send_statuses(&mut self) {
         let mut last = None;
         while let Some((number, status)) = self.agenda.outbox.next_unsent(self.agenda.now.up) {
-            let frame = self.session.protocol().status(status, u64::from(number));
+            let frame = self.session.protocol().status(&status, u64::from(number));
             self.agenda.actions.push_back(Action::Send(frame));
             last = Some(number);
         }

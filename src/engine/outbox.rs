@@ -3,28 +3,38 @@
 //!
 //! A Socket.IO server handles the events of one connection at the same time and in any order, so a status that is sent right
 //! behind another may be overwritten by it. Therefore of each run one status at most is under way; and of those that wait
-//! behind it only the newest, because each replaces all before it.
+//! behind it only the newest, because each replaces all before it. RUNs that are refused share one status for each executor.
+//!
+//! Invariant: `ready` and `sent` name a subject once at most, so that nothing here is larger than the number of runs and executors.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::bounds::{REFUSED_IDS_MAX, REFUSED_IDS_TOTAL_MAX};
 use crate::proto::message::RunStatus;
 
 use super::event::RunId;
+
+use refusals::Refusals;
+
+mod refusals;
 
 /// Whose statuses replace each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     Run(RunId),
-    /// A RUN that was refused, by its execution ids.
-    Refusal(Vec<i64>),
+    /// RUNs that were refused, by their executor; those that nobody here knows are as one.
+    Refused(Option<String>),
 }
 
 #[derive(Debug)]
-struct Letter {
-    status: RunStatus,
-    /// Nothing follows it.
-    is_last: bool,
+enum Letter {
+    Run {
+        status: RunStatus,
+        /// Nothing follows it.
+        is_last: bool,
+    },
+    Refusals(Refusals),
 }
 
 /// What the server has to hear of one subject.
@@ -65,36 +75,48 @@ impl Outbox {
 
     /// How a run stands.
     pub fn push(&mut self, run: RunId, status: RunStatus) {
-        self.add(Subject::Run(run), Letter { status, is_last: false });
+        self.add(Subject::Run(run), Letter::Run { status, is_last: false });
     }
 
     /// How a run went: `on_ack` tells when the server has it.
     pub fn push_last(&mut self, run: RunId, status: RunStatus) {
-        self.add(Subject::Run(run), Letter { status, is_last: true });
+        self.add(Subject::Run(run), Letter::Run { status, is_last: true });
     }
 
-    /// Of a RUN that came to nothing.
-    pub fn push_refusal(&mut self, status: RunStatus) {
-        self.add(Subject::Refusal(status.execution_ids.to_vec()), Letter { status, is_last: true });
+    /// A RUN that came to nothing, for an executor that is known here or not. Gives how many of its executions are one too many
+    /// to be remembered: nobody tells the server of their end.
+    pub fn push_refusal(&mut self, executor_name: String, is_known: bool, mut ids: Vec<i64>, reason: String) -> usize {
+        let subject = Subject::Refused(is_known.then(|| executor_name.clone()));
+        let slot = self.slots.get(&subject);
+        ids.retain(|id| !slot.is_some_and(|slot| slot.is_to_tell(*id)));
+        let held = slot.map_or(0, Slot::refused);
+        let all: usize = self.slots.range(Subject::Refused(None)..).map(|(_, slot)| slot.refused()).sum();
+        let room = REFUSED_IDS_MAX.saturating_sub(held).min(REFUSED_IDS_TOTAL_MAX.saturating_sub(all));
+        let forgotten = ids.len().saturating_sub(room);
+        ids.truncate(room);
+        if !ids.is_empty() {
+            self.add(subject, Letter::Refusals(Refusals::new(executor_name, ids, reason)));
+        }
+        forgotten
     }
 
     fn add(&mut self, subject: Subject, letter: Letter) {
         let slot = self.slots.entry(subject.clone()).or_default();
         let was_ready = slot.is_ready();
-        slot.waiting = Some(letter);
+        slot.waiting = Some(Letter::both(slot.waiting.take(), letter));
         if slot.is_ready() && !was_ready {
             self.ready.push_back(subject);
         }
     }
 
     /// The next status to send with its number, which is taken as sent at `now`.
-    pub fn next_unsent(&mut self, now: Duration) -> Option<(u32, &RunStatus)> {
+    pub fn next_unsent(&mut self, now: Duration) -> Option<(u32, RunStatus)> {
         let subject = self.ready.pop_front()?;
         let number = self.number();
         self.sent.insert(number, Sent { subject: subject.clone(), at: now });
         let slot = self.slots.get_mut(&subject)?;
         slot.under_way = slot.waiting.take();
-        Some((number, &slot.under_way.as_ref()?.status))
+        Some((number, slot.under_way.as_ref()?.status()))
     }
 
     /// When the oldest of the statuses was sent whose acknowledgement is still awaited.
@@ -110,6 +132,9 @@ impl Outbox {
 
     /// The server has everything that was sent up to this one: it handles messages in their order.
     pub fn on_ack_upto(&mut self, number: u32) -> Vec<RunId> {
+        if self.sent.first_key_value().is_none_or(|(first, _)| *first > number) {
+            return Vec::new();
+        }
         let later = self.sent.split_off(&number.saturating_add(1));
         let arrived = std::mem::replace(&mut self.sent, later);
         arrived.into_values().filter_map(|sent| self.arrive(sent.subject)).collect()
@@ -123,8 +148,8 @@ impl Outbox {
         } else {
             self.slots.remove(&subject);
         }
-        match subject {
-            Subject::Run(run) if letter.is_last => Some(run),
+        match (subject, letter) {
+            (Subject::Run(run), Letter::Run { is_last: true, .. }) => Some(run),
             _ => None,
         }
     }
@@ -136,8 +161,10 @@ impl Outbox {
         for number in &overdue {
             let Some(sent) = self.sent.remove(number) else { continue };
             let Some(slot) = self.slots.get_mut(&sent.subject) else { continue };
-            let recalled = slot.under_way.take();
-            slot.waiting = slot.waiting.take().or(recalled);
+            slot.waiting = match (slot.under_way.take(), slot.waiting.take()) {
+                (recalled, Some(newer)) => Some(Letter::both(recalled, newer)),
+                (recalled, None) => recalled,
+            };
             self.ready.push_back(sent.subject);
         }
         overdue.len()
@@ -157,7 +184,44 @@ impl Outbox {
     }
 }
 
+impl Letter {
+    /// What is left to say of two that follow each other: refusals add up, of a run the newer one counts.
+    fn both(older: Option<Letter>, newer: Letter) -> Letter {
+        match (older, newer) {
+            (Some(Letter::Refusals(mut older)), Letter::Refusals(newer)) => {
+                older.add(newer);
+                Letter::Refusals(older)
+            }
+            (_, newer) => newer,
+        }
+    }
+
+    fn status(&self) -> RunStatus {
+        match self {
+            Letter::Run { status, .. } => status.clone(),
+            Letter::Refusals(refusals) => refusals.status(),
+        }
+    }
+}
+
 impl Slot {
+    fn refusals(&self) -> impl Iterator<Item = &Refusals> {
+        self.under_way.iter().chain(&self.waiting).filter_map(|letter| match letter {
+            Letter::Refusals(refusals) => Some(refusals),
+            Letter::Run { .. } => None,
+        })
+    }
+
+    /// How many executions of refused RUNs it holds.
+    fn refused(&self) -> usize {
+        self.refusals().map(Refusals::count).sum()
+    }
+
+    /// Whether the next status tells of this execution already.
+    fn is_to_tell(&self, id: i64) -> bool {
+        matches!(&self.waiting, Some(Letter::Refusals(refusals)) if refusals.holds(id))
+    }
+
     /// Whether something may go: of each subject one status is under way at most.
     fn is_ready(&self) -> bool {
         self.under_way.is_none() && self.waiting.is_some()
@@ -167,6 +231,8 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::bounds::MESSAGE_BYTES_MAX;
 
     const T: Duration = Duration::from_secs(1);
 
@@ -262,5 +328,70 @@ mod tests {
         outbox.on_ack(1);
         outbox.on_ack_upto(1);
         assert_eq!(outbox.len(), 1);
+    }
+
+    fn refuse(outbox: &mut Outbox, executor: &str, ids: impl IntoIterator<Item = i64>, reason: &str) -> usize {
+        outbox.push_refusal(executor.into(), executor != "ghost", ids.into_iter().collect(), reason.into())
+    }
+
+    fn told(outbox: &mut Outbox) -> Vec<(String, Vec<i64>, String)> {
+        let statuses = std::iter::from_fn(|| outbox.next_unsent(T));
+        statuses.map(|(_, status)| (status.executor_name, status.execution_ids.to_vec(), status.message)).collect()
+    }
+
+    #[test]
+    fn refused_runs_share_a_status_for_each_executor() {
+        let mut outbox = Outbox::new();
+        refuse(&mut outbox, "e", [1], "no room");
+        assert_eq!(told(&mut outbox), [("e".into(), vec![1], "no room".into())], "one goes by itself");
+        for (executor, id) in [("e", 4), ("f", 2), ("e", 3), ("e", 4), ("e", 1)] {
+            refuse(&mut outbox, executor, [id], "no room");
+        }
+        assert_eq!(told(&mut outbox), [("f".into(), vec![2], "no room".into())]);
+        outbox.on_ack(1);
+        assert_eq!(told(&mut outbox), [("e".into(), vec![1, 3, 4], "no room".into())]);
+        refuse(&mut outbox, "e", [5], "no room");
+        outbox.on_link_lost();
+        let all = [("f".into(), vec![2], "no room".into()), ("e".into(), vec![1, 3, 4, 5], "no room".into())];
+        assert_eq!(told(&mut outbox), all, "and nothing of it is forgotten");
+    }
+
+    #[test]
+    fn different_reasons_are_told_together_and_not_too_many() {
+        let mut outbox = Outbox::new();
+        for id in 0..100 {
+            refuse(&mut outbox, "e", [id], &format!("reason {} {}", id % 10, "x".repeat(5000)));
+        }
+        let (_, ids, message) = told(&mut outbox).remove(0);
+        assert_eq!(ids.len(), 100);
+        assert!(message.starts_with("Several RUNs were refused, each for one of these reasons: reason 0 xxx"));
+        assert!(message.contains("; or: reason 3 xxx") && message.ends_with("; or another one, as 60 RUNs were"));
+        assert!(message.len() <= MESSAGE_BYTES_MAX, "{}", message.len());
+    }
+
+    #[test]
+    fn executors_that_nobody_knows_are_as_one() {
+        let mut outbox = Outbox::new();
+        for id in 0..1000 {
+            outbox.push_refusal(format!("ghost{id}"), false, vec![id], "it does not exist".into());
+        }
+        assert_eq!(outbox.len(), 1);
+        let (name, ids, _) = told(&mut outbox).remove(0);
+        assert_eq!((name.as_str(), ids.len()), ("", 1000));
+    }
+
+    #[test]
+    fn as_many_executions_are_remembered_as_there_is_room_for() {
+        let mut outbox = Outbox::new();
+        let most = REFUSED_IDS_MAX as i64;
+        assert_eq!(refuse(&mut outbox, "e", 0..most - 1, "no room"), 0);
+        assert_eq!(told(&mut outbox).len(), 1);
+        assert_eq!(refuse(&mut outbox, "e", most..most + 3, "no room"), 2, "those under way count too");
+        assert_eq!(refuse(&mut outbox, "e", [most], "no room"), 0, "it is remembered already");
+        let executors = (REFUSED_IDS_TOTAL_MAX / REFUSED_IDS_MAX) as i64;
+        let forgotten: usize = (1..=executors).map(|n| refuse(&mut outbox, &format!("e{n}"), 0..most, "no room")).sum();
+        assert_eq!(forgotten, REFUSED_IDS_MAX);
+        outbox.on_ack(1);
+        assert_eq!(refuse(&mut outbox, "e", [1], "no room"), 0, "what the server has heard of makes room");
     }
 }

@@ -70,6 +70,8 @@ pub struct Run {
     pub id: RunId,
     pub executor: Arc<Executor>,
     pub agent_name: Arc<str>,
+    /// What it holds of the agent's memory.
+    pub bytes: usize,
     execution_ids: Arc<[i64]>,
     workspaces: Vec<Arc<str>>,
     params: Arc<str>,
@@ -118,6 +120,7 @@ impl Run {
             id,
             executor,
             agent_name,
+            bytes: admitted.bytes(&command.workspaces),
             intake: Intake::new(id, !command.workspaces.is_empty(), redactor),
             execution_ids: command.execution_ids.into(),
             workspaces: command.workspaces.into_iter().map(Arc::from).collect(),

@@ -40,7 +40,7 @@ impl Engine {
 
     fn stop(&mut self, signal: &'static str) {
         self.stopping = Some(signal);
-        self.waiting.clear();
+        self.places.close();
         self.agenda.after(self.agenda.stop_grace + STOP_WITHIN, Timer::Stop);
         self.posts.on_stop(&mut self.runs, &mut self.agenda);
         if !self.is_told() || !self.agenda.outbox.is_empty() {

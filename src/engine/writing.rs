@@ -36,12 +36,9 @@ impl Engine {
                 self.agenda.disk.on_failure(id, words);
             }
         }
-        let queues = run.is_waiting() && !self.waiting.contains(&id);
-        if queues {
-            self.waiting.push_back(id);
-        }
+        let is_opened = run.is_waiting() && self.places.on_opened(id);
         self.on_run_changed(id);
-        let waits = queues && !self.has_place();
+        let waits = is_opened && !self.places.has_one(&self.agenda.disk);
         if let Some(run) = self.runs.get(&id).filter(|run| waits && run.is_waiting()) {
             run.tell_present(&mut self.agenda);
         }
@@ -56,10 +53,10 @@ impl Engine {
     /// Reading stops when the disk takes nothing any more, and goes on when it does; the server is told of both. Whoever waits for
     /// room is looked at again when there is more.
     pub(super) fn heed_disk(&mut self) {
-        self.agenda.disk.on_writers(self.busy);
+        self.agenda.disk.on_writers(self.places.busy());
         let is_failing = self.agenda.disk.is_failing();
-        if self.paused != is_failing {
-            self.paused = is_failing;
+        if self.places.is_paused != is_failing {
+            self.places.is_paused = is_failing;
             for run in self.runs.values() {
                 run.on_disk(&mut self.agenda);
             }

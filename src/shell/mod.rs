@@ -89,6 +89,7 @@ pub fn run(settings: &Settings, registration: Option<RegistrationToken>) -> Resu
         agent_name: settings.agent.name.clone(),
         executors,
         concurrent_runs_max: settings.agent.concurrent_runs_max,
+        waiting_runs_max: settings.agent.waiting_runs_max,
         stop_grace: settings.agent.stop_grace,
         delivery_grace: settings.agent.delivery_grace,
         retry_max: settings.agent.retry_max,
