@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use faraday_agent::engine::event::{Event, RunId};
 
-use super::job::{Job, Way};
+use super::job::{Form, Job, Way};
 use super::random::Random;
 use super::script::Script;
 use super::server::Mood;
@@ -38,9 +38,13 @@ impl World {
             let executor = random.pick(&["plain", "plain", "plain", "checked", "timed", "unfit", "unknown"]);
             let count = random.pick(&[1, 1, 1, 2, 3]);
             let ways = (0..count).map(|place| way(number, place, self.plan.faults.executions_deleted, random));
-            let job = Job::new(number, executor, script, ways.collect());
+            let mut job = Job::new(number, executor, script, ways.collect());
+            if random.chance(self.plan.faults.runs_malformed) {
+                job.form = random.pick(&[Form::Repeats, Form::Overloaded]);
+            }
             self.jobs.push(job);
-            let at = self.random.below(self.plan.chaos.as_millis() as u64 / 2);
+            let within = if self.plan.is_burst { 200 } else { self.plan.chaos.as_millis() as u64 / 2 };
+            let at = self.random.below(within);
             self.always(Duration::from_millis(at), Happening::Command(number));
         }
     }

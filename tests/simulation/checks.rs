@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::job::{Form, Job};
 use super::world::World;
 
 /// When the faults are over, all is to be settled within this.
@@ -49,6 +50,7 @@ impl World {
         assert!(reads.is_none() || !self.is_disk_failing, "it reads what it cannot write");
         self.check_synced();
         self.check_shown();
+        self.check_places();
     }
 
     /// What was written is soon safe from a power cut.
@@ -113,7 +115,9 @@ impl World {
         for way in no_runs.flat_map(|job| &job.ways) {
             assert!(way.shown.as_ref().is_none_or(|shown| !shown.running), "nobody runs it: {:?}", way.shown);
         }
+        self.check_refused();
         for job in self.jobs.iter().filter(|job| job.is_accepted) {
+            assert_eq!(job.form, Form::Good, "job {}: it is no use, and was run", job.number);
             self.stats.runs += 1;
             for (place, way) in job.ways.iter().enumerate() {
                 assert_eq!(job.unsettled(place), None, "job {}: a piece is nowhere", job.number);
@@ -125,5 +129,26 @@ impl World {
             let (booked, printed) = (job.booked.len(), job.script.pieces.len());
             assert!(!is_whole || booked == printed, "job {}: {booked} of {printed} pieces were read", job.number);
         }
+    }
+
+    /// Whoever did not get a run of its own knows why, unless the agent that heard of it is gone.
+    fn check_refused(&mut self) {
+        for job in self.jobs.iter().filter(|job| !job.is_accepted && job.heard == Some(self.life)) {
+            self.stats.fault("runs refused");
+            for way in &job.ways {
+                let shown = way.shown.as_ref().unwrap_or_else(|| panic!("job {}: open for ever", job.number));
+                assert_eq!((shown.running, shown.successful), (false, Some(false)), "job {}: {shown:?}", job.number);
+            }
+        }
+    }
+
+    /// Of those that this agent has heard of no more have a journal and no end than may run and wait.
+    pub fn check_places(&self) {
+        let Some(concurrent_max) = self.plan.concurrent_runs_max else { return };
+        let most = concurrent_max + self.plan.waiting_runs_max;
+        let has_ended = |job: &Job| job.ended.is_some() || job.exit.is_some() || job.is_forgotten;
+        let is_alive = |job: &&Job| job.is_accepted && job.heard == Some(self.life) && !has_ended(job);
+        let alive = self.jobs.iter().filter(is_alive).count();
+        assert!(alive <= most || self.disk.is_full, "{alive} runs, but {most} may run and wait");
     }
 }

@@ -46,14 +46,27 @@ pub struct Way {
     pub last: Option<Told>,
 }
 
+/// What is wrong with a RUN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Good,
+    /// An execution stands in it twice.
+    Repeats,
+    /// It has more arguments than a RUN may have.
+    Overloaded,
+}
+
 #[derive(Debug)]
 pub struct Job {
     pub number: usize,
     pub executor: &'static str,
+    pub form: Form,
     pub script: Script,
     pub ways: Vec<Way>,
     /// The server sent it; whether the agent heard it, nobody knows.
     pub sent: Option<Duration>,
+    /// In which of its lives the agent heard it.
+    pub heard: Option<u32>,
     /// There is a journal with its head.
     pub is_accepted: bool,
     pub run: Option<RunId>,
@@ -83,9 +96,11 @@ impl Job {
         Job {
             number,
             executor,
+            form: Form::Good,
             script,
             ways,
             sent: None,
+            heard: None,
             is_accepted: false,
             run: None,
             booked: Vec::new(),

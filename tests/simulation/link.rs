@@ -6,9 +6,9 @@ use std::time::Duration;
 use faraday_agent::config::settings::Secret;
 use faraday_agent::engine::event::{Event, Failure};
 use faraday_agent::proto::channel::Protocol;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::job::Told;
+use super::job::{Form, Told};
 use super::world::{Happening, World};
 
 /// A link that is dead has to be noticed within this.
@@ -27,6 +27,8 @@ pub enum ToServer {
 #[derive(Clone, Debug)]
 pub enum ToAgent {
     Text(String),
+    /// The RUN of a job.
+    Run(usize, String),
     Pong(u32),
     Close(String),
 }
@@ -133,6 +135,10 @@ impl World {
         let Some(conn) = self.link.conn(number).filter(|conn| conn.agent_end && conn.hole.is_none()) else { return };
         match what {
             ToAgent::Text(text) => self.tell(Event::Frame(&text)),
+            ToAgent::Run(job, text) => {
+                self.jobs[job].heard = Some(self.life);
+                self.tell(Event::Frame(&text));
+            }
             ToAgent::Pong(number) => self.tell(Event::Pong(number)),
             ToAgent::Close(reason) => {
                 conn.agent_end = false;
@@ -304,18 +310,23 @@ impl World {
     /// The command of a job, to whoever is joined. False if nobody is.
     pub fn send_run(&mut self, job: usize) -> bool {
         let Some(number) = self.link.joined else { return false };
-        let job = &self.jobs[job];
-        let ids: Vec<i64> = job.ways.iter().map(|way| way.execution).collect();
-        let workspaces: Vec<&str> = job.ways.iter().map(|way| &*way.workspace).collect();
+        let sent = &self.jobs[job];
+        let mut ids: Vec<i64> = sent.ways.iter().map(|way| way.execution).collect();
+        let mut workspaces: Vec<&str> = sent.ways.iter().map(|way| &*way.workspace).collect();
+        if sent.form == Form::Repeats {
+            (ids.push(ids[0]), workspaces.push(workspaces[0]));
+        }
+        let arguments = if sent.form == Form::Overloaded { 300 } else { 0 };
+        let args: Map<String, Value> = (0..arguments).map(|n| (format!("A{n}"), json!(n))).collect();
         let command = json!({
-            "execution_ids": ids, "agent_id": 1, "workspaces": workspaces, "action": "RUN", "executor": job.executor,
-            "args": {}, "plugin_args": {},
+            "execution_ids": ids, "agent_id": 1, "workspaces": workspaces, "action": "RUN", "executor": sent.executor,
+            "args": args, "plugin_args": {},
         });
         let text = match self.plan.protocol {
             Protocol::SocketIo => format!("42/dispatcher,{}", json!(["run", command])),
             Protocol::WebSocket => command.to_string(),
         };
-        self.server_says(number, text);
+        self.server_sends(number, ToAgent::Run(job, text));
         true
     }
 }

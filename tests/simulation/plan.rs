@@ -16,6 +16,8 @@ pub const AGENT: &str = "a1";
 pub struct Plan {
     pub protocol: Protocol,
     pub jobs: usize,
+    /// All jobs are started at about the same time.
+    pub is_burst: bool,
     pub concurrent_runs_max: Option<usize>,
     pub waiting_runs_max: usize,
     pub stop_grace: Duration,
@@ -55,6 +57,7 @@ pub struct Faults {
     pub stops: u64,
     pub clock_jumps: u64,
     pub late_wakes: u64,
+    pub runs_malformed: u64,
 }
 
 impl Plan {
@@ -62,9 +65,10 @@ impl Plan {
         let rolls = random.chance(500);
         Plan {
             protocol: random.pick(&[Protocol::SocketIo, Protocol::SocketIo, Protocol::WebSocket]),
-            jobs: random.pick(&[1, 1, 2, 3, 4, 5, 12]),
+            jobs: random.pick(&[1, 1, 2, 3, 4, 5, 12, 30]),
+            is_burst: random.chance(250),
             concurrent_runs_max: random.pick(&[None, None, Some(1), Some(2)]),
-            waiting_runs_max: 256,
+            waiting_runs_max: random.pick(&[256, 256, 0, 1, 5]),
             stop_grace: random.pick(&[Duration::from_secs(1), Duration::from_secs(10)]),
             delivery_grace: random.pick(&[Duration::from_millis(500), Duration::from_secs(5), Duration::from_secs(60)]),
             retry_max: if random.chance(150) { Duration::from_secs(300) } else { Duration::from_secs(3600) },
@@ -124,6 +128,7 @@ impl Faults {
         faults.stops = some(200, 1, 2);
         faults.clock_jumps = some(200, 1, 3);
         faults.late_wakes = some(300, 50, 500);
+        faults.runs_malformed = some(200, 50, 300);
         faults
     }
 }
