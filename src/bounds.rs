@@ -40,11 +40,13 @@ pub const WAITING_RUNS_MAX: usize = 256;
 /// What all runs hold of the agent's memory from their RUN to the server's word for their last status, the ones that wait and
 /// the ones that cannot be delivered included. Beside it there has to be room for the largest message, below 64 MiB in all.
 pub const RUNS_BYTES_MAX: usize = 24 << 20;
-/// Executions of refused RUNs that are remembered for one executor until the server has heard of them. They go into one status,
-/// with 20 bytes each at most, and a server takes frames of up to 1 MB. What comes on top is logged and stays open at the server.
-pub const REFUSED_IDS_MAX: usize = 10_000;
-/// The same for all executors together: about 1 MiB.
-pub const REFUSED_IDS_TOTAL_MAX: usize = 50_000;
+/// Executions of refused RUNs that are remembered for one executor until the server has heard of them; some 16 bytes each. What
+/// comes on top is logged and stays open at the server.
+pub const REFUSED_IDS_MAX: usize = 100_000;
+/// The same for all executors together.
+pub const REFUSED_IDS_TOTAL_MAX: usize = 200_000;
+/// As many of them go into one status, with 21 bytes each at most: servers take frames of up to 1 MB.
+pub const REFUSED_IDS_TOLD_MAX: usize = 10_000;
 
 // The server: answers over HTTP.
 

@@ -7,6 +7,8 @@ mod arguments;
 mod executors;
 #[path = "faults_table/exposure.rs"]
 mod exposure;
+#[path = "faults_table/hostile.rs"]
+mod hostile;
 #[path = "faults_table/links.rs"]
 mod links;
 #[path = "faults_table/messages.rs"]

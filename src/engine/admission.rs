@@ -88,7 +88,8 @@ pub fn admit(command: &RunCommand, executor: &Executor) -> Result<Admitted, Stri
         };
         match value(name, *json).and_then(|value| Ok((param.check(&value)?, value))) {
             Ok((text, value)) => {
-                args.push(Argument { name: name.clone(), text, secret: param.is_secret() });
+                // A copy has no more room than it needs: what grew by doubling would be kept as it is while the run waits.
+                args.push(Argument { name: name.clone(), text: (*text).to_owned(), secret: param.is_secret() });
                 if param.is_secret() {
                     secrets.insert(name.clone(), value);
                 }

@@ -252,8 +252,8 @@ pub enum Action {
 pub struct Spawn {
     pub run: RunId,
     pub command: String,
-    /// Over the agent's own environment.
-    pub env: Vec<(String, Secret)>,
+    /// Over the agent's own environment. That of the run, which may be large.
+    pub env: Arc<[(String, Secret)]>,
 }
 
 /// How to end a process group.

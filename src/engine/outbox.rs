@@ -115,8 +115,10 @@ impl Outbox {
         let number = self.number();
         self.sent.insert(number, Sent { subject: subject.clone(), at: now });
         let slot = self.slots.get_mut(&subject)?;
-        slot.under_way = slot.waiting.take();
-        Some((number, slot.under_way.as_ref()?.status()))
+        let (first, left) = slot.waiting.take()?.split();
+        let status = first.status();
+        (slot.under_way, slot.waiting) = (Some(first), left);
+        Some((number, status))
     }
 
     /// When the oldest of the statuses was sent whose acknowledgement is still awaited.
@@ -196,6 +198,17 @@ impl Letter {
         }
     }
 
+    /// What goes into one status, and what is left for the next.
+    fn split(self) -> (Letter, Option<Letter>) {
+        match self {
+            Letter::Refusals(refusals) => {
+                let (first, left) = refusals.split();
+                (Letter::Refusals(first), left.map(Letter::Refusals))
+            }
+            Letter::Run { .. } => (self, None),
+        }
+    }
+
     fn status(&self) -> RunStatus {
         match self {
             Letter::Run { status, .. } => status.clone(),
@@ -232,7 +245,7 @@ impl Slot {
 mod tests {
     use super::*;
 
-    use crate::bounds::MESSAGE_BYTES_MAX;
+    use crate::bounds::{MESSAGE_BYTES_MAX, REFUSED_IDS_TOLD_MAX};
 
     const T: Duration = Duration::from_secs(1);
 
@@ -385,13 +398,21 @@ mod tests {
         let mut outbox = Outbox::new();
         let most = REFUSED_IDS_MAX as i64;
         assert_eq!(refuse(&mut outbox, "e", 0..most - 1, "no room"), 0);
-        assert_eq!(told(&mut outbox).len(), 1);
+        assert_eq!(told(&mut outbox)[0].1.len(), REFUSED_IDS_TOLD_MAX, "in one status");
         assert_eq!(refuse(&mut outbox, "e", most..most + 3, "no room"), 2, "those under way count too");
         assert_eq!(refuse(&mut outbox, "e", [most], "no room"), 0, "it is remembered already");
         let executors = (REFUSED_IDS_TOTAL_MAX / REFUSED_IDS_MAX) as i64;
         let forgotten: usize = (1..=executors).map(|n| refuse(&mut outbox, &format!("e{n}"), 0..most, "no room")).sum();
         assert_eq!(forgotten, REFUSED_IDS_MAX);
         outbox.on_ack(1);
-        assert_eq!(refuse(&mut outbox, "e", [1], "no room"), 0, "what the server has heard of makes room");
+        assert_eq!(refuse(&mut outbox, "e", [most + 7], "no room"), 0, "what the server has heard of makes room");
+        outbox.on_link_lost();
+        let mut count = 0;
+        while let Some((number, status)) = outbox.next_unsent(T) {
+            assert!(status.execution_ids.len() <= REFUSED_IDS_TOLD_MAX);
+            count += if status.executor_name == "e" { status.execution_ids.len() } else { 0 };
+            outbox.on_ack(number);
+        }
+        assert_eq!(count, REFUSED_IDS_MAX - REFUSED_IDS_TOLD_MAX + 1, "one status after another");
     }
 }

@@ -1,6 +1,7 @@
 //! The process of a run's present stage: from its start over its end to the end of its pipes, which may be held by somebody who
 //! outlives it. Asks for signals and sets the timers that lead to them; why a process has to end is the run's to know.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::settings::Secret;
@@ -41,11 +42,11 @@ impl Process {
     pub fn start(
         run: RunId,
         command: &str,
-        env: &[(String, Secret)],
+        env: &Arc<[(String, Secret)]>,
         limit: Option<Duration>,
         agenda: &mut Agenda,
     ) -> Process {
-        agenda.act(Action::Spawn(Spawn { run, command: command.to_owned(), env: env.to_vec() }));
+        agenda.act(Action::Spawn(Spawn { run, command: command.to_owned(), env: env.clone() }));
         if let Some(limit) = limit {
             agenda.after(limit, Timer::RunTimeout(run));
         }

@@ -75,7 +75,7 @@ pub struct Run {
     execution_ids: Arc<[i64]>,
     workspaces: Vec<Arc<str>>,
     params: Arc<str>,
-    env: Vec<(String, Secret)>,
+    env: Arc<[(String, Secret)]>,
     stage: Stage,
     has_place: bool,
     process: Option<Process>,
@@ -125,7 +125,7 @@ impl Run {
             execution_ids: command.execution_ids.into(),
             workspaces: command.workspaces.into_iter().map(Arc::from).collect(),
             params: admitted.params.into(),
-            env: admitted.env,
+            env: admitted.env.into(),
             stage: Stage::Opening,
             has_place: false,
             process: None,
@@ -256,6 +256,8 @@ impl Run {
             agenda.act(Action::Read { run: self.id, wanted: false });
         }
         if self.stage == Stage::Running {
+            // It is started once only, and passwords are nothing to keep.
+            self.env = Arc::default();
             log::info!("run {}: {} started", self.id, self.executor.name);
             self.tell_present(agenda);
         }

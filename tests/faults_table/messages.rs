@@ -95,7 +95,11 @@ fn a_run_that_cannot_be_used_is_answered_where_ids_are_known() {
         ("executor", json!(["e"]), "executor is a list, not a name"),
         ("workspaces", json!([]), "1 execution_ids for 0 workspaces"),
         ("workspaces", json!(["ws1", "ws2"]), "1 execution_ids for 2 workspaces"),
-        ("workspaces", json!([".."]), "workspaces has 1 entries that are not names of workspaces"),
+        (
+            "workspaces",
+            json!([".."]),
+            "workspaces has 1 entries that are not names of workspaces (text of 1 to 256 bytes without control characters)",
+        ),
     ];
     with_both(|generation| {
         let (server, _agent) = start(generation);
@@ -182,15 +186,64 @@ fn a_message_above_all_measure_costs_the_link_alone() {
     });
 }
 
+/// An execution that stands twice in a RUN, one too many of something: whatever of it is known is told.
+#[test]
+fn no_execution_of_a_run_beyond_its_bounds_stays_open() {
+    with_both(|generation| {
+        let (server, _agent) = start(generation);
+        let names: Vec<String> = (0..1001).map(|n| format!("ws{n}")).collect();
+        let (ids, message) = server.prepare_run("e", json!({}), &names.iter().map(String::as_str).collect::<Vec<_>>());
+        server.send_message(&message);
+        let status = server.wait_over(ids[1000], SOON);
+        assert!(status.message.contains("execution_ids has 1001 entries, more than 1000"), "{}", status.message);
+        assert!(ids.iter().all(|id| server.status(*id).is_some_and(|status| status.is_over())));
+
+        let (ids, mut message) = server.prepare_run("e", json!({}), &["ws1"]);
+        message["execution_ids"] = json!([ids[0], ids[0]]);
+        message["workspaces"] = json!(["ws1", "ws1"]);
+        server.send_message(&message);
+        let status = server.wait_over(ids[0], SOON);
+        assert!(status.message.ends_with("execution_ids has 1 entries that repeat others"), "{}", status.message);
+        check_alive(&server);
+    });
+}
+
+/// What stands in place of something else may be a password.
+#[test]
+fn no_message_is_repeated_beyond_an_excerpt_or_by_a_parser() {
+    with_both(|generation| {
+        let (server, agent) = start(generation);
+        let (ids, mut message) = server.prepare_run("e", json!({}), &["ws1"]);
+        let secret = "hunter2".repeat(20);
+        message["args"] = json!(secret);
+        message["plugin_args"] = json!([secret]);
+        server.send_message(&message);
+        server.wait_over(ids[0], SOON);
+        let broken = message.to_string().replace("\"action\"", "action");
+        server.send_raw(&match generation {
+            Generation::SocketIo => format!("42/dispatcher,[\"run\",{broken}]"),
+            Generation::Raw => broken,
+        });
+        server.run(&"e".repeat(200_000), json!({"x".repeat(200_000): 1}), &["ws1"]);
+        check_alive(&server);
+        let log = agent.log();
+        let told = server.look(|state| format!("{:?}", state.statuses));
+        assert!(!log.contains("hunter2") && !told.contains("hunter2"), "{log}");
+        assert!(log.contains("not JSON at column "), "{log}");
+        assert!(log.lines().all(|line| line.len() < 2000), "{log}");
+        assert!(server.look(|state| state.statuses.iter().all(|status| status.payload.to_string().len() < 2000)));
+    });
+}
+
 /// An argument is large, but a RUN all the same.
 #[test]
 fn a_run_of_a_megabyte_is_read() {
     let server = standin(Generation::SocketIo);
     let params = json!({"A": {"mandatory": false, "type": "list", "base": "list"}});
     let _agent = join(&server, AgentProcess::builder(&server).executor("e", "true", params));
-    let id = server.run("e", json!({"A": ["x".repeat(1 << 20)]}), &["ws1"])[0];
+    let id = server.run("e", json!({"A": ["x".repeat(1_000_000)]}), &["ws1"])[0];
     let status = server.wait_over(id, SOON);
-    assert!(status.message.contains("A takes 1048580 bytes"), "{}", status.message);
+    assert!(status.message.contains("A takes 1000004 bytes"), "{}", status.message);
 }
 
 /// What the server sends is quoted in the log, but never makes lines of its own there.

@@ -274,3 +274,30 @@ fn a_lone_document_travels_at_once() {
     touch(&agent, "end");
     server.wait_over(id, SOON);
 }
+
+/// One runs, one waits; everyone else is told why not, all of them in a few statuses.
+#[test]
+fn more_runs_than_may_wait_are_refused_and_none_stays_open() {
+    with_both(|generation| {
+        let server = standin(generation);
+        let builder = agent(&server, &await_file("go")).option("agent.max_concurrent_runs", 1);
+        let agent = join(&server, builder.option("agent.waiting_runs_max", 1));
+        let ids: Vec<i64> = (0..200).map(|_| server.run("e", json!({}), &["ws1"])[0]).collect();
+        for id in &ids[2..] {
+            let status = server.wait_over(*id, SOON);
+            assert_eq!(status.successful, Some(false));
+            assert!(status.message.starts_with("Executor e was not started: as many runs as"), "{}", status.message);
+        }
+        let refused =
+            server.look(|state| state.statuses.iter().filter(|status| status.payload["successful"] == false).count());
+        assert!(refused <= 198 / 2, "{refused} statuses for 198 refused runs");
+        let journals = std::fs::read_dir(agent.state_dir().join("runs")).expect("its directory").flatten();
+        let journals =
+            journals.filter(|file| file.file_name().to_string_lossy().starts_with(|c: char| c.is_ascii_digit()));
+        assert_eq!(journals.count(), 2);
+        touch(&agent, "go");
+        for id in &ids[..2] {
+            assert_eq!(server.wait_over(*id, SOON).successful, Some(true));
+        }
+    });
+}

@@ -39,6 +39,7 @@ mod counter;
 mod dir;
 mod events;
 mod faults;
+pub mod hostile;
 mod http;
 mod kinds;
 mod link;

@@ -3,14 +3,17 @@
 
 use std::collections::BTreeSet;
 
-use crate::bounds::{EXCERPT_BYTES_MAX, MESSAGE_BYTES_MAX};
+use crate::bounds::{EXCERPT_BYTES_MAX, MESSAGE_BYTES_MAX, REFUSED_IDS_TOLD_MAX};
 use crate::proto::excerpt::bounded;
 use crate::proto::message::RunStatus;
 
 /// Different reasons that are told; the RUNs that were refused for others are counted.
 const REASONS_MAX: usize = 4;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Of the message each byte may become an escape of an escape.
+const _: () = assert!(REFUSED_IDS_TOLD_MAX * 21 + MESSAGE_BYTES_MAX * 7 < 1_000_000);
+
+#[derive(Clone, Debug)]
 pub struct Refusals {
     /// Empty where they named different ones, of which none is known here.
     executor_name: String,
@@ -33,6 +36,13 @@ impl Refusals {
 
     pub fn holds(&self, id: i64) -> bool {
         self.ids.contains(&id)
+    }
+
+    /// As many as one status can tell of, and the others.
+    pub fn split(mut self) -> (Refusals, Option<Refusals>) {
+        let first_left = self.ids.iter().nth(REFUSED_IDS_TOLD_MAX).copied();
+        let left = first_left.map(|id| Refusals { ids: self.ids.split_off(&id), ..self.clone() });
+        (self, left)
     }
 
     /// And those that were refused after these.
