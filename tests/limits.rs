@@ -1,5 +1,5 @@
 //! The limits that the agent promises: how soon a finding is on the wire, how much memory it takes however much an executor
-//! prints, how many executors run at once. The release binary as a process against the stand-in server; what is measured is
+//! prints, how many executors run at once, how long a message of the server takes. The release binary as a process against the stand-in server; what is measured is
 //! printed. Long and sensitive to a busy machine, therefore apart from the other tests:
 //!
 //! `cargo test --release --test limits -- --ignored --nocapture --test-threads=1`
@@ -14,6 +14,8 @@ mod generator;
 mod latency;
 #[path = "limits/memory.rs"]
 mod memory;
+#[path = "limits/messages.rs"]
+mod messages;
 mod support;
 
 use support::AgentProcess;

@@ -22,6 +22,9 @@ pub static OTHER_BINARY: OnceLock<String> = OnceLock::new();
 pub const WITHIN_S: u64 = 300;
 const OPENED_WITHIN: Duration = Duration::from_secs(60);
 
+/// No scenario has more runs at once.
+const RUNS_MAX: u64 = 1000;
+
 /// The agent ends before the server.
 pub struct Rig {
     pub agent: AgentProcess,
@@ -38,7 +41,8 @@ pub fn builder(server: &Server) -> AgentBuilder {
         "host": "127.0.0.1", "api_port": server.port, "websocket_port": server.port,
         "ssl": false, "ssl_cert": "", "ssl_ignore": false, "base_route": "",
     });
-    AgentBuilder::new(section).option("tokens.agent", server.token.as_str()).binary(binary()).log_level("info")
+    let builder = AgentBuilder::new(section).option("tokens.agent", server.token.as_str());
+    builder.runs_at_once(RUNS_MAX).binary(binary()).log_level("info")
 }
 
 /// Every run is told the id of its first document.

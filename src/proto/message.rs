@@ -1,6 +1,7 @@
 //! What the two sides tell each other, whichever command channel carries it: RUN, RUN_STATUS and what JOIN_AGENT offers.
 //! Must not know frames or events (the codecs beside it do) nor judge arguments (`param` does).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -86,6 +87,7 @@ impl<'m> RunCommand<'m> {
             problems.push(format!("{} execution_ids for {} workspaces", execution_ids.len(), workspaces.len()));
         }
         if problems.is_empty() {
+            let workspaces = workspaces.into_iter().map(Cow::into_owned).collect();
             Ok(RunCommand { execution_ids, workspaces, executor, args, plugin_args })
         } else {
             Err(BadRun { execution_ids, executor, problem: problems.join("; ") })
@@ -183,8 +185,8 @@ fn execution_ids(value: Json, problems: &mut Vec<String>) -> Vec<i64> {
 }
 
 /// A dot or two is no workspace but a step in a path, which something on the way to the server would take.
-fn workspace(value: Json) -> Option<String> {
-    value.string().filter(|name| is_name(name) && !matches!(&**name, "." | "..")).map(Into::into)
+fn workspace(value: Json<'_>) -> Option<Cow<'_, str>> {
+    value.string().filter(|name| is_name(name) && !matches!(&**name, "." | ".."))
 }
 
 fn is_name(text: &str) -> bool {

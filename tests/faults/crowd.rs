@@ -9,8 +9,8 @@ use crate::support::{Generation, SOON, Standin};
 /// Runs are over, were cut off while they ran or before, and the server knows which.
 fn check_crowd(generation: Generation, runs: usize) {
     let (server, ledger) = Ledger::server(Standin::builder().generation(generation));
-    let mut agent =
-        agent(&server, &format!("{}; sleep 0.03", numbered("0", 20))).option("agent.max_concurrent_runs", 8).start();
+    let builder = agent(&server, &format!("{}; sleep 0.03", numbered("0", 20)));
+    let mut agent = builder.option("agent.max_concurrent_runs", 8).option("agent.waiting_runs_max", runs).start();
     server.wait_joined(SOON);
     let ids: Vec<i64> = (0..runs).map(|_| server.run("e", json!({}), &["ws1"])[0]).collect();
     let over = |state: &crate::support::State| state.executions.values().filter(|run| run.status.is_over()).count();

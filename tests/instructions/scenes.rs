@@ -35,7 +35,7 @@ pub fn documents(count: u64) -> Count {
 /// So many executors are alive at once, then print some documents each and end.
 pub fn executors(count: u64) -> Count {
     let server = server();
-    let builder = counted(builder(&server, ": <gate; exec cat printed", DOCUMENTS_EACH));
+    let builder = counted(builder(&server, ": <gate; exec cat printed", DOCUMENTS_EACH).runs_at_once(count.max(1)));
     let gate = builder.dir().join(GATE);
     nix::unistd::mkfifo(&gate, Mode::S_IRWXU).expect("a directory of our own");
     let agent = builder.start();

@@ -20,7 +20,7 @@ const THREADS_MAX: u64 = 6;
 fn two_hundred_executors_at_once_lose_nothing() {
     super::assert_release();
     let server = Standin::builder().workspace("ws").counting().start();
-    let builder = AgentProcess::builder(&server).log_level("info");
+    let builder = AgentProcess::builder(&server).log_level("info").runs_at_once(RUNS);
     let gate = builder.dir().join("gate");
     nix::unistd::mkfifo(&gate, Mode::S_IRWXU).expect("a directory of our own");
     let job = Job::Gated { documents: DOCUMENTS, gate: gate.display().to_string() };

@@ -92,6 +92,11 @@ impl AgentBuilder {
         self
     }
 
+    /// Takes so many runs at the same time, and runs all of them at once.
+    pub fn runs_at_once(self, runs: u64) -> AgentBuilder {
+        self.option("agent.max_concurrent_runs", runs).option("agent.waiting_runs_max", runs)
+    }
+
     /// Without a token: the agent has to register, with `--token` and these digits.
     pub fn registering(mut self, token: &str) -> AgentBuilder {
         if let Some(config) = self.config.as_object_mut() {
