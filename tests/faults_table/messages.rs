@@ -6,7 +6,8 @@
 //! | raw-websocket.md 2.3, "no executor"                | `a_run_without_executor_is_refused` |
 //! | table: missing keys, null payload                  | `a_run_that_cannot_be_used_is_answered_where_ids_are_known`, `malformed_socketio_only_leads_to_log_lines` |
 //!
-//! Also frames that are too large, and binary ones.
+//! Also frames that are too large, and binary ones; RUNs beyond their bounds; and what is repeated of a message. What memory
+//! messages take is in `hostile`.
 
 use serde_json::{Value, json};
 

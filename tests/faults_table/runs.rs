@@ -8,7 +8,7 @@
 //! | two workspaces in one run                          | `two_workspaces_get_everything_with_their_own_ids` |
 //! | workspace name `a b/../c?d`                        | `a_workspaces_name_is_percent_encoded` |
 //!
-//! Of issue 2, "Command channel" and "Posting": JOIN_AGENT, RUN_STATUS, bodies, their order.
+//! Of issue 2, "Command channel" and "Posting": JOIN_AGENT, RUN_STATUS, bodies, their order. Also more runs than may wait.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 

@@ -314,7 +314,8 @@ impl World {
         let mut ids: Vec<i64> = sent.ways.iter().map(|way| way.execution).collect();
         let mut workspaces: Vec<&str> = sent.ways.iter().map(|way| &*way.workspace).collect();
         if sent.form == Form::Repeats {
-            (ids.push(ids[0]), workspaces.push(workspaces[0]));
+            ids.push(ids[0]);
+            workspaces.push(workspaces[0]);
         }
         let arguments = if sent.form == Form::Overloaded { 300 } else { 0 };
         let args: Map<String, Value> = (0..arguments).map(|n| (format!("A{n}"), json!(n))).collect();

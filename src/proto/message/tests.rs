@@ -93,24 +93,6 @@ fn a_bad_run_says_why_and_keeps_what_a_status_needs() {
         ),
         (json!({ "execution_ids": [7], "workspaces": ["a", "b"] }), &[7], None, "1 execution_ids for 2 workspaces"),
         (
-            json!({ "execution_ids": [7, 8, 7, 7], "workspaces": ["a", "b", "c", "d"] }),
-            &[7, 8],
-            None,
-            "execution_ids has 2 entries that repeat others",
-        ),
-        (
-            json!({ "execution_ids": [7], "workspaces": ["w"], "executor": "o\nk" }),
-            &[7],
-            None,
-            r#"executor is "o k", which is no name (1 to 256 bytes without control characters)"#,
-        ),
-        (
-            json!({ "execution_ids": [7], "workspaces": ["w"], "args": { "": 1, "a\0": 2 } }),
-            &[7],
-            None,
-            r#"args has "", which is no name (1 to 256 bytes without control characters)"#,
-        ),
-        (
             json!({ "execution_ids": [7], "workspaces": ["w"], "executor": ["ok"] }),
             &[7],
             None,
@@ -129,11 +111,40 @@ fn a_bad_run_says_why_and_keeps_what_a_status_needs() {
             "args is text, not an object; plugin_args is a list, not an object",
         ),
     ];
+    check_bad(&table);
+}
+
+#[test]
+fn no_execution_stands_in_a_run_twice_and_names_are_names() {
+    check_bad(&[
+        (
+            json!({ "execution_ids": [7, 8, 7, 7], "workspaces": ["a", "b", "c", "d"] }),
+            &[7, 8],
+            None,
+            "execution_ids has 2 entries that repeat others",
+        ),
+        (
+            json!({ "execution_ids": [7], "workspaces": ["w"], "executor": "o\nk" }),
+            &[7],
+            None,
+            r#"executor is "o k", which is no name (1 to 256 bytes without control characters)"#,
+        ),
+        (
+            json!({ "execution_ids": [7], "workspaces": ["w"], "args": { "": 1, "a\0": 2 } }),
+            &[7],
+            None,
+            r#"args has "", which is no name (1 to 256 bytes without control characters)"#,
+        ),
+    ]);
+}
+
+#[track_caller]
+fn check_bad(table: &[(Value, &[i64], Option<&str>, &str)]) {
     for (message, execution_ids, executor, problem) in table {
         let expected = BadRun {
             execution_ids: execution_ids.to_vec(),
             executor: executor.map(str::to_owned),
-            problem: problem.to_owned(),
+            problem: (*problem).to_owned(),
         };
         let message = message.to_string();
         assert_eq!(RunCommand::parse(json(&message)), Err(expected), "{message}");
