@@ -27,6 +27,9 @@ const OPTIONS: [&str; 8] = [
     "MAX_SEVERITY",
 ];
 
+/// What stands before an option's name in the executor's environment.
+const OPTION_PREFIX: &str = "AGENT_CONFIG_";
+
 /// What a run holds by itself, its status and its buffers included.
 pub const RUN_BYTES: usize = 8 * 1024;
 /// What each workspace adds to its name: the delivery, its timer, and what the server said of it.
@@ -86,7 +89,7 @@ pub fn admit(command: &RunCommand, executor: &Executor) -> Result<Admitted, Stri
             problems.push(format!("unexpected argument {name}; {} takes: {}", executor.name, names(executor)));
             continue;
         };
-        match value(name, *json).and_then(|value| Ok((param.check(&value)?, value))) {
+        match value(ENV_PREFIX, name, *json).and_then(|value| Ok((param.check(&value)?, value))) {
             Ok((text, value)) => {
                 // A copy has no more room than it needs: what grew by doubling would be kept as it is while the run waits.
                 args.push(Argument { name: name.clone(), text: (*text).to_owned(), secret: param.is_secret() });
@@ -121,16 +124,15 @@ fn joined(problems: &[String]) -> String {
 }
 
 /// One value as a tree, which is small because an environment variable is.
-fn value(name: &str, json: Json) -> Result<Value, String> {
+fn value(prefix: &str, name: &str, json: Json) -> Result<Value, String> {
     let bytes = json.text_bytes_min();
-    if bytes > ENV_STRING_BYTES_MAX {
-        let takes = format!("{} takes {bytes} bytes", excerpt(name, EXCERPT_BYTES_MAX));
+    let bytes_max = ENV_STRING_BYTES_MAX.saturating_sub(prefix.len() + name.len() + "=\0".len());
+    if bytes > bytes_max {
         return Err(format!(
-            "{takes}, but an environment variable holds {ENV_STRING_BYTES_MAX}; split it over several runs"
+            "{name} takes {bytes} bytes, but an environment variable of this name holds {bytes_max}; split it over several runs"
         ));
     }
     json.value().ok_or_else(|| {
-        let name = excerpt(name, EXCERPT_BYTES_MAX);
         format!("{name} holds a number out of range, half a character or lists in lists without end; take that out")
     })
 }
@@ -162,7 +164,7 @@ fn options(plugin_args: &[(String, Json)], executor: &str, problems: &mut Vec<St
             unknown.push(name.as_str());
             continue;
         };
-        match value(option, *json).map(|value| option_text(&value)) {
+        match value(OPTION_PREFIX, option, *json).map(|value| option_text(&value)) {
             Err(problem) => problems.push(format!("option {problem}")),
             Ok(Some(text)) if text.contains(char::is_control) => {
                 problems.push(format!("option {option} holds a control character, such as a line break; remove it"));
@@ -200,6 +202,6 @@ fn option_text(value: &Value) -> Option<String> {
 
 fn environment(args: Vec<Argument>, options: Vec<(&str, String)>) -> Vec<(String, Secret)> {
     let args = args.into_iter().map(|arg| (format!("{ENV_PREFIX}{}", arg.name.to_uppercase()), Secret::new(arg.text)));
-    let options = options.into_iter().map(|(name, text)| (format!("AGENT_CONFIG_{name}"), Secret::new(text)));
+    let options = options.into_iter().map(|(name, text)| (format!("{OPTION_PREFIX}{name}"), Secret::new(text)));
     args.chain(options).collect()
 }

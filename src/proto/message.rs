@@ -80,8 +80,9 @@ impl<'m> RunCommand<'m> {
         let execution_ids = execution_ids(ids, &mut problems);
         let workspaces = list(workspaces, "workspaces", WORKSPACES, workspace, WORKSPACES_MAX, &mut problems);
         let executor = name(executor, &mut problems);
-        let args = named(args, "args", &mut problems);
-        let plugin_args = named(plugin_args, "plugin_args", &mut problems);
+        let args = named(args, "args", is_name, &mut problems);
+        // Whatever else options are called, nobody takes them.
+        let plugin_args = named(plugin_args, "plugin_args", |_| true, &mut problems);
         // One list longer than the other would leave a workspace without results or an execution without an end.
         if problems.is_empty() && execution_ids.len() != workspaces.len() {
             problems.push(format!("{} execution_ids for {} workspaces", execution_ids.len(), workspaces.len()));
@@ -213,7 +214,12 @@ fn not_a_name(what: &str, text: &str) -> String {
 }
 
 /// The entries of an object, as many as may be kept, no name twice.
-fn named<'m>(value: Json<'m>, key: &str, problems: &mut Vec<String>) -> Vec<(String, Json<'m>)> {
+fn named<'m>(
+    value: Json<'m>,
+    key: &str,
+    is_name: fn(&str) -> bool,
+    problems: &mut Vec<String>,
+) -> Vec<(String, Json<'m>)> {
     let (mut kept, mut count): (Vec<(String, Json)>, usize) = (Vec::new(), 0);
     let mut first = None;
     let is_object = value.each_entry(|name, value| {

@@ -186,15 +186,36 @@ fn a_documented_option_with_control_characters_is_refused() {
     }
 }
 
-/// Each argument fits, all together do not (execve(2), E2BIG).
+/// Each argument fits, all together do not; what numbers take grows on the way.
 #[test]
-fn more_than_a_process_can_be_given_is_told() {
+fn more_than_an_environment_holds_is_refused() {
     let server = standin(Generation::SocketIo);
     let names: Vec<String> = (0..20).map(|i| format!("LIST{i}")).collect();
     let params: Map<String, Value> = names.iter().map(|name| (name.clone(), param(false, "list"))).collect();
     let _agent = join(&server, AgentProcess::builder(&server).executor("e", "true", Value::Object(params)));
-    let args: Map<String, Value> = names.iter().map(|name| (name.clone(), json!(["x".repeat(120_000)]))).collect();
-    let id = server.run("e", Value::Object(args), &["ws1"])[0];
+    let args: Map<String, Value> = names.iter().map(|name| (name.clone(), json!("@"))).collect();
+    let (ids, message) = server.prepare_run("e", Value::Object(args), &["ws1"]);
+    let list = format!("[{}]", vec!["1e5"; 6500].join(","));
+    server.send_raw(&format!("42/dispatcher,[\"run\",{}]", message.to_string().replace("\"@\"", &list)));
+    let status = server.wait_over(ids[0], SOON);
+    let expected = "Executor e was not started: its arguments and options take 1170";
+    assert!(status.message.starts_with(expected), "{}", status.message);
+    assert!(
+        status.message.contains(" bytes together, but an environment holds 1048576; split it"),
+        "{}",
+        status.message
+    );
+    assert_eq!(payloads(&server, ids[0]).len(), 1);
+}
+
+/// With what is configured it may be too much all the same (execve(2), E2BIG).
+#[test]
+fn more_than_a_process_can_be_given_is_told() {
+    let server = standin(Generation::SocketIo);
+    let varenvs: Map<String, Value> = (0..20).map(|i| (format!("V{i}"), json!("x".repeat(120_000)))).collect();
+    let entry = json!({"cmd": "true", "varenvs": varenvs});
+    let _agent = join(&server, AgentProcess::builder(&server).executor_entry("e", entry));
+    let id = server.run("e", json!({}), &["ws1"])[0];
     let status = server.wait_over(id, SOON);
     let expected = "Executor e from agent1 failed: it could not be started: ";
     assert!(

@@ -19,7 +19,8 @@ const TRIES: usize = 7;
 const NOW: Now = Now { up: Duration::ZERO, utc: UNIX_EPOCH };
 
 fn engine(protocol: Protocol) -> Engine {
-    let param = Param { name: "A".into(), mandatory: false, types: vec![ParamType::List], base: "list".into() };
+    let param =
+        Param { name: "A".into(), mandatory: false, types: vec![ParamType::List], base: "list".into(), accept: None };
     let profile = Profile {
         agent_name: "a1".into(),
         executors: vec![Executor { params: vec![param], ..Executor::unknown("e") }],

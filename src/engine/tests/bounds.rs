@@ -29,7 +29,7 @@ fn an_argument_is_no_longer_than_an_environment_variable() {
     let mut world = listing(&["A"]);
     for list in [json!(["x".repeat(ENV_STRING_BYTES_MAX)]), json!(vec![0; ENV_STRING_BYTES_MAX / 2])] {
         let bytes = list.to_string().len();
-        let expected = format!("A takes {bytes} bytes, but an environment variable holds 131072; split it over");
+        let expected = format!("A takes {bytes} bytes, but an environment variable of this name holds 131053; split");
         let message = refusal(&mut world, json!({ "A": list }));
         assert!(message.contains(&expected), "{message}");
     }
