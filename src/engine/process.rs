@@ -18,6 +18,7 @@ const DRAIN_FORCED_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Process {
     run: RunId,
+    has_started: bool,
     exit: Option<Exit>,
     stdout_open: bool,
     stderr_open: bool,
@@ -50,7 +51,25 @@ impl Process {
         if let Some(limit) = limit {
             agenda.after(limit, Timer::RunTimeout(run));
         }
-        Process { run, exit: None, stdout_open: true, stderr_open: true, ending: false, killed: false, leftover: None }
+        Process {
+            run,
+            has_started: false,
+            exit: None,
+            stdout_open: true,
+            stderr_open: true,
+            ending: false,
+            killed: false,
+            leftover: None,
+        }
+    }
+
+    /// It lives: from now on there is somebody to read from.
+    pub fn on_started(&mut self) {
+        self.has_started = true;
+    }
+
+    pub fn has_started(&self) -> bool {
+        self.has_started
     }
 
     /// How it ended, once its pipes have ended too.

@@ -249,6 +249,7 @@ impl Run {
 
     pub fn on_started(&mut self, group: Group, agenda: &mut Agenda) {
         self.starts_failed = 0;
+        self.process.iter_mut().for_each(Process::on_started);
         self.group = Some(group);
         self.unsaid.process = true;
         agenda.write(self.id);
@@ -364,7 +365,7 @@ impl Run {
 
     /// The disk takes what is read again, or does not any more.
     pub fn on_disk(&self, agenda: &mut Agenda) {
-        if self.process.is_some() {
+        if self.process.as_ref().is_some_and(Process::has_started) {
             agenda.act(Action::Read { run: self.id, wanted: !self.is_paused(agenda) });
         }
         if self.ended.is_none() {
