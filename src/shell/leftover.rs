@@ -5,7 +5,7 @@
 use crate::engine::event::RunId;
 use crate::engine::note::Group;
 
-use super::processes::{INSTANCE_VARIABLE, Process};
+use super::processes::{INSTANCE_VARIABLE, Process, run_of};
 use super::sweep::{self, Told};
 
 /// Ends what is left of the runs of an earlier agent of this state directory, before this one has started any.
@@ -35,7 +35,7 @@ fn is_left(run: RunId, group: &Group, instance: &str, all: &[Process]) -> bool {
         _ => all
             .iter()
             .filter(|process| process.group == group.id)
-            .any(|member| member.run() == Some(run) && member.carries(INSTANCE_VARIABLE, instance)),
+            .any(|member| run_of(member.id) == Some(run) && member.carries(INSTANCE_VARIABLE, instance)),
     }
 }
 

@@ -20,12 +20,20 @@ use crate::bounds::{LAST_KILLS_TIME_MAX, ORPHANS_PER_TURN_MAX};
 use crate::engine::event::RunId;
 
 use super::guard::Guard;
-use super::processes::{self, Process, RUN_VARIABLE};
+use super::processes::{self, Process, RUN_VARIABLE, run_of};
 
 /// An orphan whose parent was no child of ours comes without a signal.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Nobody tells of the end of one process within a time.
 const WAIT_STEP: Duration = Duration::from_millis(1);
+
+#[derive(Debug, Default)]
+struct Orphan {
+    /// Whose mark it carried when it was looked at last. That changes: `env -u` takes it off, and while a program is executed
+    /// the kernel shows no environment at all.
+    run: Option<RunId>,
+    is_ended: bool,
+}
 
 #[derive(Debug)]
 pub struct Orphans {
@@ -33,8 +41,7 @@ pub struct Orphans {
     others: HashSet<i32>,
     /// Children that this process had before it became the agent, of whoever started it. They may live on.
     earlier: HashSet<i32>,
-    /// The run with which each is to end, whose mark it carried when it was adopted; none if it had taken that off, or was ended.
-    adopted: HashMap<i32, Option<RunId>>,
+    adopted: HashMap<i32, Orphan>,
     /// Children that are to be looked at still.
     unseen: Vec<i32>,
     /// Something has happened since `unseen` was filled.
@@ -110,11 +117,11 @@ impl Orphans {
                 self.adopted.remove(&child);
                 guard.remove(child);
             } else if !self.earlier.contains(&child) {
-                let run = self.adopted.entry(child).or_insert_with(|| note(child, guard));
-                if let Some(over) = run.take_if(|run| is_over(*run))
-                    && is_marked(child, over)
-                {
+                let orphan = self.adopted.entry(child).or_insert_with(|| tell_of(child, guard));
+                orphan.run = run_of(child);
+                if orphan.run.is_some_and(&is_over) && !orphan.is_ended {
                     let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+                    orphan.is_ended = true;
                     ended += 1;
                 }
             }
@@ -129,8 +136,8 @@ impl Orphans {
 
     /// To those that carry the mark of the run, as many as fit into a turn; the rest ends when the run is over.
     pub fn signal(&self, run: RunId, signal: Signal) {
-        let of_run = self.adopted.iter().filter(|(_, of)| **of == Some(run)).map(|(child, _)| *child);
-        for child in of_run.take(ORPHANS_PER_TURN_MAX).filter(|child| is_marked(*child, run)) {
+        let of_run = self.adopted.iter().filter(|(_, orphan)| orphan.run == Some(run)).map(|(child, _)| *child);
+        for child in of_run.take(ORPHANS_PER_TURN_MAX).filter(|child| run_of(*child) == Some(run)) {
             // A child of ours that only we reap, so the number is its own.
             let _ = kill(Pid::from_raw(child), signal);
         }
@@ -170,21 +177,12 @@ impl Orphans {
     }
 }
 
-/// Tells the guard of an orphan. Gives the run whose mark it carries.
-fn note(child: i32, guard: &mut Guard) -> Option<RunId> {
-    let process = Process::find(child)?;
-    guard.add(child, process.born);
-    let run = process.run();
-    match run {
-        Some(run) => log::debug!("run {run}: its process {child} has lost its parent"),
-        None => log::debug!("process {child} has lost its parent and carries no run's mark; it ends with this agent"),
+fn tell_of(child: i32, guard: &mut Guard) -> Orphan {
+    if let Some(process) = Process::find(child) {
+        guard.add(child, process.born);
     }
-    run
-}
-
-/// Whether it still carries the mark: what takes it off (`env -u`) may have been adopted a moment before it did.
-fn is_marked(child: i32, run: RunId) -> bool {
-    Process::find(child).is_some_and(|process| process.run() == Some(run))
+    log::debug!("process {child} has lost its parent; this agent is its parent now");
+    Orphan::default()
 }
 
 /// Reaps it if so. Of no child at all, and of one that a real-time signal has ended, waitpid(2) says something else.

@@ -73,12 +73,12 @@ impl Process {
     pub fn carries(&self, variable: &str, value: &str) -> bool {
         carried(self.id, variable).is_some_and(|carried| carried == value.as_bytes())
     }
+}
 
-    /// The run whose mark it carries.
-    pub fn run(&self) -> Option<RunId> {
-        let number = carried(self.id, RUN_VARIABLE)?;
-        std::str::from_utf8(&number).ok()?.parse().ok().map(RunId)
-    }
+/// The run whose mark the process with this number carries now.
+pub fn run_of(id: i32) -> Option<RunId> {
+    let number = carried(id, RUN_VARIABLE)?;
+    std::str::from_utf8(&number).ok()?.parse().ok().map(RunId)
 }
 
 fn carried(id: i32, variable: &str) -> Option<Vec<u8>> {
@@ -124,10 +124,10 @@ mod tests {
         let process = Process::find(child.id().cast_signed()).expect("a child of ours");
         // For an instant after execve(2) has let the parent go on, the kernel shows no environment yet.
         let deadline = Instant::now() + Duration::from_secs(10);
-        while process.run().is_none() && Instant::now() < deadline {
+        while run_of(process.id).is_none() && Instant::now() < deadline {
             std::thread::yield_now();
         }
-        assert_eq!((process.run(), process.parent), (Some(RunId(12)), std::process::id().cast_signed()));
+        assert_eq!((run_of(process.id), process.parent), (Some(RunId(12)), std::process::id().cast_signed()));
         assert!(process.carries(INSTANCE_VARIABLE, "a-1") && !process.carries(INSTANCE_VARIABLE, "a-12"));
         assert!(!process.carries("FARADAY_AGENT", "") && !process.carries(INSTANCE_VARIABLE, "a-"));
         assert!(Process::all().contains(&process));

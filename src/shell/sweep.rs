@@ -14,6 +14,9 @@ use crate::bounds::SWEEP_TIME_MAX;
 
 use super::processes::{INSTANCE_VARIABLE, Process};
 
+/// While a program is executed the kernel shows no environment, so that one look may miss a mark.
+const LOOKS_MIN: usize = 2;
+
 /// Processes by their numbers, with their births. One that leads a group or a session stands for that too.
 pub type Told = BTreeMap<i32, u64>;
 
@@ -21,11 +24,11 @@ pub type Told = BTreeMap<i32, u64>;
 pub fn end(told: &Told, instance: &str) -> usize {
     let (begun, mut stopped) = (Instant::now(), HashMap::new());
     let is_marked = |process: &Process| !instance.is_empty() && process.carries(INSTANCE_VARIABLE, instance);
-    loop {
+    for look in 1.. {
         let mut fresh = doomed(&Process::all(), told, is_marked);
         fresh.retain(|process| !stopped.contains_key(&process.id));
         fresh.iter().for_each(|process| process.signal(Signal::SIGSTOP));
-        let is_last = fresh.is_empty() || begun.elapsed() >= SWEEP_TIME_MAX;
+        let is_last = (fresh.is_empty() && look >= LOOKS_MIN) || begun.elapsed() >= SWEEP_TIME_MAX;
         stopped.extend(fresh.into_iter().map(|process| (process.id, process)));
         if is_last {
             break;

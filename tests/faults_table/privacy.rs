@@ -66,7 +66,7 @@ fn strays_of_an_ordinary_users_agent_end_with_it() {
         let agent = join(&server, ordinary(agent(&server, &command)));
         server.run("e", json!({}), &["ws1"]);
         server.wait_hosts("ws1", 1, SOON);
-        let line = agent.wait_log("has lost its parent and carries no run's mark", SOON);
+        let line = agent.wait_log("has lost its parent", SOON);
         let id = line.split_once("process ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
         let bare = [Stray::of(id.expect("its id"))];
         if is_killed {
