@@ -157,7 +157,7 @@ impl Posts {
             agenda.write(run.id);
         }
         if answered.news {
-            run.on_news(agenda);
+            run.on_delivery_news(agenda);
         }
         if run.deliveries[id.workspace].is_unreadable() {
             run.end(Cause::Unreadable, agenda);

@@ -5,32 +5,31 @@
 //! Opening (journal) → Waiting (place) → Checking (check_cmds) → Running → Settling (deliveries) → Told
 //! ```
 //!
-//! A run that an earlier agent left begins at Settling. `record` is what it writes into its journal, `status` what it tells.
+//! A run that an earlier agent left begins at Settling. `record` is what it writes into its journal, `status` what it tells,
+//! `workspaces` where its documents go.
 //!
 //! Invariant: the shell answers each `Append` with `Journaled` before any other event of the same run.
 
 mod record;
 mod status;
+mod workspaces;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::bounds::EXCERPT_BYTES_MAX;
 use crate::config::settings::Secret;
-use crate::proto::bulk::{self, Envelope};
-use crate::proto::excerpt::excerpt;
 use crate::proto::message::RunCommand;
 
-use super::admission::Admitted;
+use super::admission::{Admitted, RUN_BYTES};
 use super::agenda::Agenda;
 use super::backoff::Backoff;
 use super::deliveries::Deliveries;
 use super::delivery::Delivery;
-use super::event::{Action, Exit, PostId, RunId};
+use super::event::{Action, Exit, RunId};
 use super::executor::Executor;
 use super::intake::Intake;
 use super::journal::Journal;
-use super::note::{Ended, Group, Settled};
+use super::note::{Ended, Group};
 use super::process::{Leftover, Process};
 use super::redact::Redactor;
 use super::tally::Complaints;
@@ -46,6 +45,9 @@ const START_AGAIN_FIRST: Duration = Duration::from_secs(1);
 const START_AGAIN_MAX: Duration = Duration::from_secs(30);
 /// … so many times: some five minutes.
 const STARTS_MAX: u32 = 15;
+
+/// What is reckoned for a run has room for its buffers and a status.
+const _: () = assert!(2 * size_of::<Run>() < RUN_BYTES);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -176,10 +178,6 @@ impl Run {
         self.ended.as_ref().filter(|ended| ended.ran).map(|ended| Duration::from_micros(ended.took_us))
     }
 
-    pub fn workspace_names(&self) -> String {
-        excerpt(&self.workspaces.join(", "), EXCERPT_BYTES_MAX)
-    }
-
     /// Asks for its journal; nothing is started before that is there.
     pub fn open(&mut self, agenda: &mut Agenda) {
         agenda.write(self.id);
@@ -211,25 +209,6 @@ impl Run {
         self.has_place = true;
         self.started = (agenda.now.up, agenda.now.utc);
         self.next_process(0, agenda);
-    }
-
-    /// One for each workspace, from where an earlier agent came to.
-    fn open_deliveries(&mut self, mut settled: Vec<Settled>) {
-        settled.resize_with(self.workspaces.len(), Settled::default);
-        let (command, start_date) = (Arc::from(&*self.executor.name), Arc::from(bulk::start_date(self.started.1)));
-        let envelope = |execution_id| Envelope {
-            execution_id,
-            tool: self.agent_name.clone(),
-            command: Arc::clone(&command),
-            params: self.params.clone(),
-            start_date: Arc::clone(&start_date),
-        };
-        let pairs = self.workspaces.iter().zip(&*self.execution_ids).zip(settled).enumerate();
-        let deliveries = pairs.map(|(workspace, ((name, &execution_id), settled))| {
-            let id = PostId { run: self.id, workspace };
-            Delivery::new(id, name.clone(), Arc::new(envelope(execution_id)), settled)
-        });
-        self.deliveries = Deliveries::new(deliveries.collect());
     }
 
     /// Starts check command `check`, or the executor when all checks have passed.
@@ -329,7 +308,7 @@ impl Run {
             Timer::RunDrain(_) => self.on_drain_due(agenda),
             Timer::Start(_) => self.start_again(agenda),
             Timer::Grace(_) => self.on_grace_over(agenda),
-            Timer::News(_) => self.on_news_due(agenda),
+            Timer::News(_) => self.tell_news(agenda),
             _ => debug_assert!(false, "{timer:?} is not a run's"),
         }
     }

@@ -36,14 +36,14 @@ impl Run {
     }
 
     /// A workspace has something to tell. A thousand of them have it at once, so that it is told with a pause in between.
-    pub fn on_news(&mut self, agenda: &mut Agenda) {
+    pub fn on_delivery_news(&mut self, agenda: &mut Agenda) {
         self.has_news = true;
         if !agenda.timers.is_set(Timer::News(self.id)) {
-            self.on_news_due(agenda);
+            self.tell_news(agenda);
         }
     }
 
-    pub(super) fn on_news_due(&mut self, agenda: &mut Agenda) {
+    pub(super) fn tell_news(&mut self, agenda: &mut Agenda) {
         if std::mem::take(&mut self.has_news) {
             self.tell_present(agenda);
             agenda.after(NEWS_EVERY, Timer::News(self.id));
