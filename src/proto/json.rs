@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -95,24 +95,32 @@ impl<'m> Json<'m> {
             if let Some(place) = names.iter().position(|wanted| name.as_deref() == Some(wanted)) {
                 fields[place] = Some(value);
             }
+            true
         });
         is_object.then_some(fields)
     }
 
-    /// Hands out names and values. False, and nothing, if it is not an object.
-    pub fn each_entry(self, take: impl FnMut(Json<'m>, Json<'m>)) -> bool {
-        self.0.starts_with('{') && self.walk(take)
+    /// Hands out names and values for as long as `take` wants more. False, and nothing, if it is not an object.
+    pub fn each_entry(self, take: impl FnMut(Json<'m>, Json<'m>) -> bool) -> bool {
+        let is_object = self.0.starts_with('{');
+        if is_object {
+            self.walk(take);
+        }
+        is_object
     }
 
-    /// Hands out the items. False, and nothing, if it is not a list.
-    pub fn each_item(self, mut take: impl FnMut(Json<'m>)) -> bool {
-        self.0.starts_with('[') && self.walk(|_, item| take(item))
+    /// Hands out the items for as long as `take` wants more. False, and nothing, if it is not a list.
+    pub fn each_item(self, mut take: impl FnMut(Json<'m>) -> bool) -> bool {
+        let is_list = self.0.starts_with('[');
+        if is_list {
+            self.walk(|_, item| take(item));
+        }
+        is_list
     }
 
-    fn walk(self, take: impl FnMut(Json<'m>, Json<'m>)) -> bool {
-        let walked = serde_json::Deserializer::from_str(self.0).deserialize_any(Walk(take));
-        debug_assert!(walked.is_ok(), "what was scanned is JSON");
-        walked.is_ok()
+    fn walk(self, take: impl FnMut(Json<'m>, Json<'m>) -> bool) {
+        // It was scanned for being JSON, so that the only error is that of a walk which has seen enough.
+        let _ = serde_json::Deserializer::from_str(self.0).deserialize_any(Walk(take));
     }
 }
 
@@ -132,10 +140,12 @@ impl fmt::Display for NotJson {
     }
 }
 
+const ENOUGH: &str = "enough was seen";
+
 /// Goes through a list or an object; an item of a list has no name.
 struct Walk<F>(F);
 
-impl<'m, F: FnMut(Json<'m>, Json<'m>)> Visitor<'m> for Walk<F> {
+impl<'m, F: FnMut(Json<'m>, Json<'m>) -> bool> Visitor<'m> for Walk<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,14 +154,18 @@ impl<'m, F: FnMut(Json<'m>, Json<'m>)> Visitor<'m> for Walk<F> {
 
     fn visit_seq<A: SeqAccess<'m>>(mut self, mut items: A) -> Result<(), A::Error> {
         while let Some(item) = items.next_element::<&RawValue>()? {
-            (self.0)(Json::NULL, Json(item.get()));
+            if !(self.0)(Json::NULL, Json(item.get())) {
+                return Err(A::Error::custom(ENOUGH));
+            }
         }
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'m>>(mut self, mut entries: A) -> Result<(), A::Error> {
         while let Some((name, value)) = entries.next_entry::<&RawValue, &RawValue>()? {
-            (self.0)(Json(name.get()), Json(value.get()));
+            if !(self.0)(Json(name.get()), Json(value.get())) {
+                return Err(A::Error::custom(ENOUGH));
+            }
         }
         Ok(())
     }
@@ -212,8 +226,13 @@ mod tests {
         let fields = object.fields(["b", "a", "c"]).expect("an object");
         assert_eq!(fields.map(|field| field.map(|json| json.0)), [Some(r#"[2, {"a": 3}]"#), Some("4"), None]);
         let mut items = Vec::new();
-        assert!(json("[ 1, \"x\" , [] ]").each_item(|item| items.push(item.0)));
-        assert_eq!(items, ["1", "\"x\"", "[]"]);
+        let mut take = |item: Json<'static>| {
+            items.push(item.0);
+            items.len() < 3
+        };
+        assert!(json("[ 1, \"x\" ]").each_item(&mut take));
+        assert!(json("[ [] , 2, 3]").each_item(&mut take));
+        assert_eq!(items, ["1", "\"x\"", "[]"], "and no more than was wanted");
         for other in ["7", "\"{}\"", "null", "[{}]"] {
             assert!(json(other).fields(["a"]).is_none(), "{other}");
         }

@@ -63,6 +63,9 @@ pub struct ExecutorOffer {
     pub tool: String,
 }
 
+/// What a RUN says, whichever channel carries it.
+pub(super) const RUN_FIELDS: [&str; 5] = ["execution_ids", "workspaces", "executor", "args", "plugin_args"];
+
 impl<'m> RunCommand<'m> {
     /// Reads the object of a RUN. Missing or null `args`, `plugin_args` and `executor` are as good as empty.
     ///
@@ -70,15 +73,18 @@ impl<'m> RunCommand<'m> {
     ///
     /// All that is wrong at once, in a bounded text, with as many ids as can be remembered.
     pub fn parse(message: Json<'m>) -> Result<RunCommand<'m>, BadRun> {
-        let names = ["execution_ids", "workspaces", "executor", "args", "plugin_args"];
-        let Some(fields) = message.fields(names) else {
+        message.fields(RUN_FIELDS).map(RunCommand::from_fields).unwrap_or_else(|| {
             let problem = format!("RUN is {}, not an object", message.kind());
-            return Err(BadRun { execution_ids: Vec::new(), executor: None, problem });
-        };
+            Err(BadRun { execution_ids: Vec::new(), executor: None, problem })
+        })
+    }
+
+    /// The same from the values of its fields.
+    pub(super) fn from_fields(fields: [Option<Json<'m>>; RUN_FIELDS.len()]) -> Result<RunCommand<'m>, BadRun> {
         let [ids, workspaces, executor, args, plugin_args] = fields.map(|field| field.unwrap_or(Json::NULL));
         let mut problems = Vec::new();
         let execution_ids = execution_ids(ids, &mut problems);
-        let workspaces = list(workspaces, "workspaces", WORKSPACES, workspace, WORKSPACES_MAX, &mut problems);
+        let workspaces = list(workspaces, "workspaces", WORKSPACES, workspace, WORKSPACES_MAX + 1, &mut problems);
         let executor = name(executor, &mut problems);
         let args = named(args, "args", is_name, &mut problems);
         // Whatever else options are called, nobody takes them.
@@ -140,23 +146,23 @@ const IDS: &str = "integers";
 const WORKSPACES: &str = "names of workspaces (text of 1 to 256 bytes without control characters)";
 const _: () = assert!(NAME_BYTES_MAX == 256, "people are told the number");
 
-/// The usable entries of a list, as many as may be kept; whatever is wrong with the others becomes a problem.
+/// The usable entries of a list, as far as it is looked at; whatever is wrong with the others becomes a problem.
 fn list<'m, T>(
     value: Json<'m>,
     key: &str,
     expected: &str,
     read: fn(Json<'m>) -> Option<T>,
-    kept_max: usize,
+    seen_max: usize,
     problems: &mut Vec<String>,
 ) -> Vec<T> {
     let (mut kept, mut count, mut bad) = (Vec::new(), 0, 0);
     let is_list = value.each_item(|item| {
         count += 1;
         match read(item) {
-            Some(entry) if kept.len() < kept_max => kept.push(entry),
-            Some(_) => {}
+            Some(entry) => kept.push(entry),
             None => bad += 1,
         }
+        count < seen_max
     });
     if !is_list {
         problems.push(match value.is_null() {
@@ -168,7 +174,7 @@ fn list<'m, T>(
         problems.push(format!("{key} has {bad} entries that are not {expected}"));
     }
     if count > WORKSPACES_MAX {
-        problems.push(format!("{key} has {count} entries, more than {WORKSPACES_MAX}; split it over several runs"));
+        problems.push(format!("{key} has more than {WORKSPACES_MAX} entries; split it over several runs"));
     }
     kept
 }
@@ -224,24 +230,25 @@ fn named<'m>(
     let mut first = None;
     let is_object = value.each_entry(|name, value| {
         count += 1;
-        if count > ARGUMENTS_MAX {
-            return;
-        }
         let problem = match name.string() {
             None => format!("{key} has a name with half a character in it"),
             Some(name) if !is_name(&name) => not_a_name(&format!("{key} has"), &name),
             Some(name) if kept.iter().any(|(other, _)| *other == *name) => {
                 format!("{key} has {} twice", excerpt(&name, EXCERPT_BYTES_MAX))
             }
-            Some(name) => return kept.push((name.into_owned(), value)),
+            Some(name) => {
+                kept.push((name.into_owned(), value));
+                return count <= ARGUMENTS_MAX;
+            }
         };
         first.get_or_insert(problem);
+        count <= ARGUMENTS_MAX
     });
     if !is_object && !value.is_null() {
         problems.push(format!("{key} is {}, not an object", value.kind()));
     }
     if count > ARGUMENTS_MAX {
-        problems.push(format!("{key} has {count} entries, more than {ARGUMENTS_MAX}"));
+        problems.push(format!("{key} has more than {ARGUMENTS_MAX} entries"));
     }
     problems.extend(first);
     kept

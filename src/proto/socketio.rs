@@ -88,8 +88,9 @@ fn event(text: &str) -> Heard<'_> {
     // A name and what comes with it.
     let (mut said, mut count) = ([Json::NULL; 2], 0);
     let is_list = parts.each_item(|part| {
-        said.get_mut(count).into_iter().for_each(|place| *place = part);
+        said[count] = part;
         count += 1;
+        count < said.len()
     });
     if !is_list {
         return Heard::odd(format!("an event that is no JSON list but {}", parts.kind()));

@@ -8,22 +8,23 @@ use crate::bounds::{EXCERPT_BYTES_MAX, NAME_BYTES_MAX};
 use super::channel::Heard;
 use super::excerpt::{cut, excerpt};
 use super::json::Json;
-use super::message::{ExecutorOffer, RunCommand, RunStatus};
+use super::message::{ExecutorOffer, RUN_FIELDS, RunCommand, RunStatus};
 
 pub(super) fn hear(frame: &str) -> Heard<'_> {
     let message = match Json::parse(frame) {
         Ok(message) => message,
         Err(not_json) => return Heard::odd(format!("a message that is {not_json}")),
     };
-    let Some([action, ids, workspaces]) = message.fields(["action", "execution_ids", "workspaces"]) else {
+    let [ids, workspaces, executor, args, plugin_args] = RUN_FIELDS;
+    let Some([action, run @ ..]) = message.fields(["action", ids, workspaces, executor, args, plugin_args]) else {
         return Heard::odd(format!("a message that is {}, not an object", message.kind()));
     };
-    match action.and_then(Json::string).as_deref() {
-        Some("RUN") if ids.is_none() => lacking("execution_ids"),
-        Some("RUN") if workspaces.is_none() => lacking("workspaces"),
-        Some("RUN") => Heard::from_run(RunCommand::parse(message)),
-        Some(action) => unrecognized(action),
-        None => lacking("action"),
+    match (action.and_then(Json::string).as_deref(), run) {
+        (Some("RUN"), [None, ..]) => lacking(ids),
+        (Some("RUN"), [_, None, ..]) => lacking(workspaces),
+        (Some("RUN"), run) => Heard::from_run(RunCommand::from_fields(run)),
+        (Some(action), _) => unrecognized(action),
+        (None, _) => lacking("action"),
     }
 }
 

@@ -196,7 +196,7 @@ fn no_execution_of_a_run_beyond_its_bounds_stays_open() {
         let (ids, message) = server.prepare_run("e", json!({}), &names.iter().map(String::as_str).collect::<Vec<_>>());
         server.send_message(&message);
         let status = server.wait_over(ids[1000], SOON);
-        assert!(status.message.contains("execution_ids has 1001 entries, more than 1000"), "{}", status.message);
+        assert!(status.message.contains("execution_ids has more than 1000 entries"), "{}", status.message);
         assert!(ids.iter().all(|id| server.status(*id).is_some_and(|status| status.is_over())));
 
         let (ids, mut message) = server.prepare_run("e", json!({}), &["ws1"]);
