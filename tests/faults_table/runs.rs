@@ -211,6 +211,8 @@ fn two_runs_at_once_keep_their_ids() {
             .collect();
         server.wait_hosts("ws1", 3, SOON);
         for i in [1, 2, 0] {
+            // It comes by another connection than the hosts, which may be faster.
+            server.wait_status(ids[i], |status| status.running == Some(true), SOON);
             assert_eq!(payloads(&server, ids[i]).len(), 1, "still running");
             touch(&agent, &format!("go{}", ips[i]));
             let status = server.wait_over(ids[i], SOON);
