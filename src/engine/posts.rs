@@ -43,8 +43,8 @@ pub struct Posts {
     /// Those whose last post got no answer.
     unreached: BTreeSet<PostId>,
     out: Vec<Out>,
-    /// How many workers were asked for last, if any were.
-    workers: Option<usize>,
+    /// How many workers were asked for beyond those that there always are.
+    workers_added: usize,
     /// There is a token to post with.
     pub ready: bool,
     /// The last post got no answer.
@@ -129,9 +129,9 @@ impl Posts {
     /// A slow post has its worker for itself, and somebody else takes the place of that one. Looks again when the next post is
     /// slow, if somebody waits for a worker then.
     fn ask_for_workers(&mut self, slow: usize, agenda: &mut Agenda) {
-        let workers = (POSTS_AT_ONCE_MAX + slow).min(WORKERS_MAX);
-        if self.workers.unwrap_or(POSTS_AT_ONCE_MAX) != workers {
-            self.workers = Some(workers);
+        let added = slow.min(WORKERS_MAX - POSTS_AT_ONCE_MAX);
+        let workers = POSTS_AT_ONCE_MAX + added;
+        if std::mem::replace(&mut self.workers_added, added) != added {
             agenda.act(Action::Workers(workers));
         }
         let waits = self.ready && !self.unreachable && (self.out.len() > workers || !self.turns.is_empty());
