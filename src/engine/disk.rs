@@ -13,9 +13,9 @@ use super::timers::{Timer, Timers};
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The largest file of a journal, unless all journals together may not hold much more.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
-/// A journal begins a next file after this part of all the room at most, and after that part of what its run may hold, so that
-/// what is delivered leaves the disk long before the run has to wait.
+/// A journal begins a next file after this part of all the room at most.
 const SEGMENT_SHARE: u64 = 16;
+/// So many files fit into what one run may hold, so that what is delivered leaves the disk long before the run has to wait.
 const SEGMENTS_HELD: u64 = 4;
 /// A file that is worth its head; smaller ones there are only where all the room is small.
 const SEGMENT_BYTES_MIN: u64 = 256 << 10;
@@ -112,9 +112,14 @@ impl Disk {
         }
     }
 
-    /// Whether somebody may have room who had none.
+    /// Whether there is more room than when this was asked last.
     pub fn take_growth(&mut self) -> bool {
-        std::mem::take(&mut self.has_grown) && (self.crowded > 0 || self.has_room())
+        std::mem::take(&mut self.has_grown)
+    }
+
+    /// Whether anybody waits because his journal holds its share.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded > 0
     }
 
     /// Why the system takes nothing.
@@ -197,7 +202,7 @@ impl Disk {
             // Somebody waits for the room, or will before long.
             let is_wanted = self.spent > 0
                 && (self.is_failing()
-                    || self.crowded > 0
+                    || self.is_crowded()
                     || !self.has_room()
                     || self.spent >= self.segment_bytes_max());
             let pause = match &self.sync_trouble {

@@ -63,8 +63,8 @@ impl Engine {
             self.start_waiting();
         }
         if self.agenda.disk.take_growth() {
-            for run in self.runs.values_mut() {
-                run.weigh(&mut self.agenda);
+            if self.agenda.disk.is_crowded() {
+                self.runs.values_mut().for_each(|run| run.weigh(&mut self.agenda));
             }
             self.start_waiting();
         }
