@@ -97,6 +97,7 @@ pub(super) struct Authority {
     pub(super) validity: Validity,
     /// How many other authorities may stand between it and a server's certificate.
     pub(super) intermediates_max: Option<u8>,
+    pub(super) constrains_names: bool,
 }
 
 impl Authority {
@@ -112,19 +113,23 @@ impl Authority {
         let serves = body.get_extension::<ExtendedKeyUsage>()?.is_none_or(|(_critical, ExtendedKeyUsage(purposes))| {
             purposes.contains(&SERVER_AUTH) || purposes.contains(&ANY_PURPOSE)
         });
-        let authority =
-            Authority { validity: Validity::of(&certificate), intermediates_max: basic.path_len_constraint };
+        let authority = Authority {
+            validity: Validity::of(&certificate),
+            intermediates_max: basic.path_len_constraint,
+            constrains_names: has_name_constraints(&certificate),
+        };
         Ok((signs && serves).then_some(authority))
     }
 }
 
 /// Whether a certificate limits the names that those it issues may have. One that cannot be read is taken for one that does.
 pub(super) fn constrains_names(certificate: &CertificateDer<'_>) -> bool {
-    let read = || -> Result<bool, Unreadable> {
-        let certificate = Certificate::from_der(certificate)?;
-        Ok(certificate.tbs_certificate().get_extension::<NameConstraints>()?.is_some())
-    };
-    read().unwrap_or(true)
+    Certificate::from_der(certificate).map_or(true, |certificate| has_name_constraints(&certificate))
+}
+
+fn has_name_constraints(certificate: &Certificate) -> bool {
+    let constraints = certificate.tbs_certificate().get_extension::<NameConstraints>();
+    constraints.map_or(true, |constraints| constraints.is_some())
 }
 
 impl Subject {

@@ -29,7 +29,6 @@ pub struct PrivateTrust {
 #[derive(Debug)]
 struct Anchor {
     authority: Authority,
-    constrains_names: bool,
     /// It alone, for webpki.
     store: RootCertStore,
 }
@@ -42,7 +41,7 @@ impl Anchor {
         };
         let mut store = RootCertStore::empty();
         store.add(certificate.clone()).map_err(|error| error.to_string())?;
-        Ok(Some(Anchor { authority, constrains_names: constrains_names(certificate), store }))
+        Ok(Some(Anchor { authority, store }))
     }
 
     fn verify(&self, chain: &Chain<'_>, algorithms: &WebPkiSupportedAlgorithms, now: UnixTime) -> Result<(), Error> {
@@ -53,7 +52,8 @@ impl Anchor {
         verify_server_cert_signed_by_trust_anchor(&parsed, &self.store, intermediates, now, algorithms.all)?;
         self.authority.validity.check(now)?;
         // Name constraints are held against alternative names alone, so a common name would slip through them.
-        if chain.is_named_by_subject && (self.constrains_names || intermediates.iter().any(constrains_names)) {
+        if chain.is_named_by_subject && (self.authority.constrains_names || intermediates.iter().any(constrains_names))
+        {
             return Err(chain.made_out_to_nobody());
         }
         Ok(())
