@@ -9,7 +9,6 @@
 //! Who may signal the agent may signal its guard. One that was killed, that stands still or that does not read is replaced by
 //! another, which is told everything anew; and nobody ever waits for one without a deadline.
 
-use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -64,12 +63,12 @@ impl Guard {
     /// From now on the process and its group end with the agent.
     pub fn add(&mut self, process: i32, born: u64) {
         self.told.insert(process, born);
-        self.tell(&format_args!("+{process}/{born}"));
+        self.send(&line_of(process, born));
     }
 
     pub fn remove(&mut self, process: i32) {
         if self.told.remove(&process).is_some() {
-            self.tell(&format_args!("-{process}"));
+            self.send(&format!("-{process}\n"));
         }
     }
 
@@ -103,9 +102,9 @@ impl Guard {
             Ok(running) => self.running = Some(running),
             Err(error) => return log::warn!("no guard: {error}; {UNGUARDED}"),
         }
-        let told = self.told.iter().map(|(process, born)| format!("+{process}/{born}\n"));
-        let lines = std::iter::once(format!("={}\n", self.instance)).chain(told).collect();
-        self.send(lines);
+        let told = self.told.iter().map(|(process, born)| line_of(*process, *born));
+        let lines: String = std::iter::once(format!("={}\n", self.instance)).chain(told).collect();
+        self.send(&lines);
     }
 
     fn spawn(&self) -> io::Result<Running> {
@@ -120,11 +119,7 @@ impl Guard {
         Ok(Running { pid, pipe })
     }
 
-    fn tell(&mut self, line: &dyn fmt::Display) {
-        self.send(format!("{line}\n"));
-    }
-
-    fn send(&mut self, lines: String) {
+    fn send(&mut self, lines: &str) {
         let Some(running) = &mut self.running else { return };
         if let Err(error) = write_soon(&mut running.pipe, lines.as_bytes()) {
             self.lose(&format!("telling it something failed ({error})"));
@@ -138,6 +133,11 @@ impl Guard {
             let _ = kill(running.pid, Signal::SIGKILL);
         }
     }
+}
+
+/// How the guard is told of one that lives.
+fn line_of(process: i32, born: u64) -> String {
+    format!("+{process}/{born}\n")
 }
 
 /// A guard reads at once whatever it is told; a pipe that stays full is that of one that stands still.
